@@ -2,9 +2,9 @@
 
 python -m benchmarks [GROUP ...] [--threads 1 2] [--only TEXT] [--sides bprop torch jax] [--rounds 7] [--json FILE]
 
-GROUP: nets, grids, graphs, images, units, optimizers, products, derivatives, parallel, starting; nets by default. In
-grids, scikit-learn's MLPClassifier is the other side; in products, the matrix products of OpenBLAS, MKL, BLIS and
-LIBXSMM; in parallel, PyTorch's DistributedDataParallel.
+GROUP: nets, grids, graphs, images, units, optimizers, products, derivatives, parallel, exchange, starting; nets by
+default. In grids, scikit-learn's MLPClassifier is the other side; in products, the matrix products of OpenBLAS, MKL,
+BLIS and LIBXSMM; in parallel, PyTorch's DistributedDataParallel; in exchange, the model of docs/parallel_model.md.
 Each side runs in a process of its own; a round measures each side once, one after the other. A result is the median
 over rounds of the median of a call; the spread is the largest of these medians over the smallest. A missing package is
 left out.
@@ -18,7 +18,7 @@ import os
 import platform
 from pathlib import Path
 
-from . import derivatives, parallel, products, rules, startup
+from . import derivatives, exchange, parallel, products, rules, startup
 from .contest import list_available, run
 from .instruction_sets import INSTRUCTION_SETS, describe_kernels
 from .sides import PLACES
@@ -31,6 +31,7 @@ TABLES = {
     ),
     "rules": lambda arguments, settings: rules.run(arguments.rounds, arguments.seconds, arguments.only, settings),
     "parallel": lambda arguments, settings: parallel.run(arguments.rounds, arguments.only, settings),
+    "exchange": lambda arguments, settings: exchange.run(arguments.rounds, arguments.only, settings),
     "starting": lambda arguments, settings: startup.run(arguments.rounds, settings),
 }
 

@@ -11,7 +11,6 @@ is started as a user does it; its kills hit the sweep itself, one of its process
 import argparse
 import contextlib
 import csv
-import json
 import os
 import random
 import signal
@@ -27,16 +26,9 @@ from bprop.trainers.configs import load_config
 from bprop.trainers.files.checkpoints import read_checkpoint
 from bprop.trainers.runs import resume as resumed_runs
 from bprop.trainers.runs import run_folder
+from run_results import IRIS, clear_unbegun_run, read_rows, read_summary
 
 HEAD = "dataset: Iris\nloss: SoftmaxCrossEntropy\n"
-NET = """\
-model:
-  - Linear: {in_features: 4, out_features: 8}
-  - BatchNorm1d: {num_features: 8}
-  - Tanh
-  - Dropout: {p: 0.2}
-  - Linear: {in_features: 8, out_features: 3}
-"""
 IMAGES = """\
 dataset: Digits
 augment: [{Shift: {pixels: 1}}, {Flip: {p: 0.3}}, {Cutout: {size: 2}}]
@@ -55,13 +47,13 @@ TEXT = "".join(random.Random(0).choices("abcdefg\n", k=2400))
 OFTEN = "Checkpoint: {seconds: 0, minutes: 0, best: 2}"
 CONFIGS = {  # dropout with schedules, early stopping of averaged weights, images, all samples at once, a small GPT, an
     # LSTM whose state goes on from minibatch to minibatch
-    "adam": f"""{HEAD}{NET}
+    "adam": f"""{IRIS}
 optimizer: {{Adam: {{lr: 0.01, ema: 0.9, clip_norm: 1.0}}}}
 schedules: {{optimizer.lr: {{CosineSchedule: {{per: step}}}}, model.3.p: LinearSchedule}}
 trainer: {{epochs: 20, batch_size: 4, drop_last: true}}
 callbacks: [{{EarlyStopping: {{patience: 50}}}}, {OFTEN}, Statistics]
 """,
-    "momentum": f"""{HEAD}{NET}
+    "momentum": f"""{IRIS}
 optimizer: {{SGD: {{lr: 0.3, momentum: 0.9, max_norm: 2.0}}}}
 schedules:
   optimizer.lr: {{PlateauSchedule: {{patience: 1}}}}
@@ -82,7 +74,7 @@ optimizer: {{LBFGS: {{max_iter: 2}}}}
 trainer: {{epochs: 30, batch_size: 60}}
 callbacks: [{OFTEN}]
 """,
-    "steps": f"""{HEAD}{NET}
+    "steps": f"""{IRIS}
 optimizer: {{AdamW: {{lr: 0.01, clip_norm: 0.5}}}}
 schedules: {{optimizer.lr: {{WarmupSchedule: {{total_iters: 30, then: {{CosineSchedule: {{per: step}}}}}}}}}}
 trainer: {{steps: 400, evaluate_every: 33, batch_size: 4, accumulate: 2}}
@@ -112,7 +104,7 @@ trainer: {{steps: 1500, evaluate_every: 37, batch_size: 4, shuffle: false}}
 callbacks: [{OFTEN}]
 """,
 }
-SWEEP = f"""{HEAD}{NET}
+SWEEP = f"""{IRIS}
 optimizer: {{SGD: {{lr: 0.1, momentum: 0.9}}}}
 trainer: {{epochs: 150, batch_size: 4, drop_last: true}}
 callbacks: [{OFTEN}]
@@ -146,17 +138,12 @@ def started(folder: Path, config: Path) -> int:
 
 def result(folder: Path) -> tuple:
     """All that a run leaves, but for times."""
-    summary = json.loads((folder / "summary.json").read_text())
     statistics = folder / "statistics.csv"
-    with (folder / "metrics.csv").open(newline="") as file:
-        rows = [{**row, "seconds": ""} for row in csv.DictReader(file)]
     weights = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*[!0-9].safetensors")}
     weights = {path: data for path, data in weights.items() if not path.stem.isdigit()}  # checkpoints hold times
-    for name in ("seconds", "run", "threads"):
-        del summary[name]
     state = timeless(read_checkpoint(folder / "checkpoint"))
     texts = [path.read_text() for path in (folder / "config.yaml", statistics) if path.exists()]
-    return summary, rows, weights, texts, state
+    return read_summary(folder), read_rows(folder), weights, texts, state
 
 
 def refuse_others(actual: tuple, expected: tuple, name: str) -> None:
@@ -196,9 +183,7 @@ def kill_and_compare(name: str, kills: int, folder: Path, chance: random.Random)
             finished = status == 0
             done += not finished
             assert finished or os.WIFSIGNALED(status), f"{name}: a training failed"
-            if run.is_dir() and not (run / "config.yaml").exists():  # too early: there is no run yet
-                for file in run.iterdir():
-                    file.unlink()
+            clear_unbegun_run(run)
         refuse_others(result(run), expected, name)
         sequences += 1
     return sequences

@@ -1,47 +1,34 @@
 """Kill ranks of MPI at random moments, resume with other numbers of ranks, and compare with a run left alone.
 
     python tests/kill_ranks.py 100                        # so many kills, of one of 4 ranks each
-    python tests/kill_ranks.py 20 --launcher ./two.sh     # a script in the place of `mpiexec -n`: two.sh 4 command...
+    benchmarks/two_hosts.sh up 1000                       # as root: two namespaces, a link of 1 Gbit/s
+    python tests/kill_ranks.py 20 --launcher benchmarks/two_hosts.sh     # in the place of `mpiexec -n`
 
 A run begins on 4 ranks; after each kill it goes on with 4, 2 or 1 of them. No wait may be longer than the watchdog's
 time, and the weights and metrics must be those of one process that was never stopped.
 """
 
 import argparse
-import json
 import os
 import random
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-CONFIG = """\
-dataset: Iris
-loss: SoftmaxCrossEntropy
-model:
-  - Linear: {in_features: 4, out_features: 8}
-  - BatchNorm1d: {num_features: 8}
-  - Tanh
-  - Dropout: {p: 0.2}
-  - Linear: {in_features: 8, out_features: 3}
-optimizer: {Adam: {lr: 0.01, ema: 0.9, clip_norm: 1.0}}
-schedules: {optimizer.lr: {CosineSchedule: {per: step}}, model.3.p: LinearSchedule}
-trainer: {epochs: EPOCHS, batch_size: 32, drop_last: true, shards: 8}
-callbacks: [{EarlyStopping: {patience: 5000}}, {Checkpoint: {seconds: 0, minutes: 0}}]
+from mpi import BPROP, make_command, make_environment
+from run_results import IRIS, clear_unbegun_run, read_rows, read_summary
+
+WIDE = IRIS.replace("features: 8", "features: 1200")  # more than is exchanged in one round
+CONFIG = f"""{WIDE}
+optimizer: {{Adam: {{lr: 0.01, ema: 0.9, clip_norm: 1.0}}}}
+schedules: {{optimizer.lr: {{CosineSchedule: {{per: step}}}}, model.3.p: LinearSchedule}}
+trainer: {{epochs: EPOCHS, batch_size: 32, drop_last: true, shards: 8}}
+callbacks: [{{EarlyStopping: {{patience: 5000}}}}, {{Checkpoint: {{seconds: 0, minutes: 0}}}}]
 """
-LIMIT = 30  # seconds of the watchdog
-BPROP = [sys.executable, "-m", "bprop.trainers.cli"]
-
-
-def make_command(ranks: int, words: list[str], launcher: list[str] | None) -> list[str]:
-    """Make the command that runs bprop on so many ranks."""
-    if ranks == 1:
-        return [*BPROP, *words]
-    mpiexec = [str(Path(sys.executable).parent / "mpiexec"), "--oversubscribe", "-n"]
-    return [*(launcher or mpiexec), str(ranks), *BPROP, *words]
+LIMIT = 30.0  # seconds of the watchdog
+GRACE = 6.0  # seconds in which a rank that misses another tells it, and the launcher ends
 
 
 def list_ranks(folder: Path) -> list[int]:
@@ -59,10 +46,58 @@ def list_ranks(folder: Path) -> list[int]:
 
 def read_result(folder: Path) -> tuple:
     """Read what must be the same."""
-    rows = [line.rsplit(",", 1)[0] for line in (folder / "metrics.csv").read_text().splitlines()]
-    summary = json.loads((folder / "summary.json").read_text())
-    figures = {name: value for name, value in summary.items() if name.startswith(("test_", "valid_", "train_"))}
-    return (folder / "model.safetensors").read_bytes(), rows, figures
+    return (folder / "model.safetensors").read_bytes(), read_rows(folder), read_summary(folder)
+
+
+class Killer:
+    """Kills ranks, so many in all; counts what it has done and seen."""
+
+    def __init__(self, arguments: argparse.Namespace):
+        self.arguments, self.chance = arguments, random.Random(arguments.seed)
+        self.done, self.messages, self.failures, self.longest = 0, 0, 0, 0.0
+
+    def start(self, ranks: int, words: list[str]) -> subprocess.Popen:
+        """Start a job of so many ranks; one rank is a process without a launcher."""
+        command = [*BPROP, *words, "--quiet"]
+        if ranks > 1:
+            launcher = self.arguments.launcher
+            command = [*launcher, str(ranks), *command] if launcher else make_command(ranks, command)
+        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, env=make_environment(LIMIT), **pipes)
+
+    def go_on(self, run: Path, config: Path, ranks: int) -> bool:
+        """Begin a run, or resume it, and kill a rank of it; returns whether the run is done all the same."""
+        begun = (run / "config.yaml").exists()
+        process = self.start(ranks, ["resume", str(run)] if begun else ["train", str(config), "--run", str(run)])
+        until, victim = time.monotonic() + self.chance.uniform(0.5, self.arguments.longest), None
+        while process.poll() is None and time.monotonic() < until:
+            time.sleep(0.05)
+        if self.done < self.arguments.kills and process.poll() is None and (victims := list_ranks(run)):
+            victim = self.chance.choice(victims)
+            os.kill(victim, signal.SIGKILL)
+            self.done += 1
+        start = time.monotonic()
+        errors = process.communicate(timeout=None if victim is None else 2 * LIMIT)[1]
+        if process.returncode == 0:
+            return True
+        if victim is None and "bprop" not in errors:  # the launcher has failed by itself
+            self.failures += 1
+            print(f"the launcher failed: {errors.strip()}", flush=True)
+            assert self.failures < 5, errors
+            return False
+        assert victim is not None, errors
+        seconds = time.monotonic() - start
+        assert seconds < LIMIT + GRACE, f"all ended {seconds:.0f} s after a kill: {errors}"
+        self.longest = max(self.longest, seconds)
+        self.messages += "has died" in errors
+        clear_unbegun_run(run)
+        return False
+
+    def finish(self, run: Path, config: Path) -> None:
+        """Begin a run on 4 ranks, and go on with other numbers of them until it is done."""
+        ranks = 4
+        while not self.go_on(run, config, ranks):
+            ranks = self.chance.choice([4, 2, 1])
 
 
 def main() -> None:
@@ -74,46 +109,21 @@ def main() -> None:
     parser.add_argument("--longest", type=float, default=12.0, help="seconds from a start to its kill, at most")
     parser.add_argument("--launcher", nargs="+", help="in the place of mpiexec -n")
     arguments = parser.parse_args()
-    chance, done, runs, longest, messages = random.Random(arguments.seed), 0, 0, 0.0, 0
-    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "BPROP_MPI_TIMEOUT": str(LIMIT)}
-    environment = os.environ | root | {"OMP_NUM_THREADS": "1"}
+    killer, runs = Killer(arguments), 0
     with tempfile.TemporaryDirectory() as folder:
         config, wanted = Path(folder, "iris.yaml"), Path(folder, "wanted")
         config.write_text(CONFIG.replace("EPOCHS", str(arguments.epochs)))
-        subprocess.run([*BPROP, "train", str(config), "--run", str(wanted), "--quiet"], check=True, stdout=-3)
+        assert killer.start(1, ["train", str(config), "--run", str(wanted)]).wait() == 0
         expected = read_result(wanted)
-        while done < arguments.kills:
-            run, status, ranks = Path(folder, f"run-{runs}"), -1, 4
-            while status != 0:
-                begun = (run / "config.yaml").exists()
-                words = ["resume", str(run)] if begun else ["train", str(config), "--run", str(run)]
-                command = make_command(ranks, [*words, "--quiet"], arguments.launcher)
-                pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-                process = subprocess.Popen(command, env=environment, **pipes)
-                until, victim = time.monotonic() + chance.uniform(0.5, arguments.longest), None
-                while process.poll() is None and time.monotonic() < until:
-                    time.sleep(0.05)
-                if done < arguments.kills and process.poll() is None and (victims := list_ranks(run)):
-                    victim = chance.choice(victims)
-                    os.kill(victim, signal.SIGKILL)
-                    done += 1
-                start = time.monotonic()
-                errors = process.communicate(timeout=None if victim is None else 2 * LIMIT)[1]
-                status = process.returncode
-                if victim is not None and status != 0:
-                    longest = max(longest, time.monotonic() - start)
-                    messages += "has died" in errors
-                assert status == 0 or victim is not None, errors
-                if run.is_dir() and not (run / "config.yaml").exists():  # too early: there is no run yet
-                    for file in run.iterdir():
-                        file.unlink()
-                ranks = chance.choice([4, 2, 1])
-            actual = read_result(run)
-            for what, one, other in zip(("weights", "metrics", "figures"), actual, expected, strict=True):
+        while killer.done < arguments.kills:
+            run = Path(folder, f"run-{runs}")
+            killer.finish(run, config)
+            for what, one, other in zip(("weights", "metrics", "summary"), read_result(run), expected, strict=True):
                 assert one == other, f"run {runs}: other {what} than without kills"
             runs += 1
-            print(f"{done} kills in {runs} runs: as if never stopped; the end came within {longest:.1f} s", flush=True)
-        print(f"{messages} of {done} kills were told by name before the launcher ended all")
+            what = f"{killer.done} kills in {runs} runs: as if never stopped; "
+            print(f"{what}the end came within {killer.longest:.1f} s", flush=True)
+        print(f"{killer.messages} of {killer.done} kills were told by name before the launcher ended all")
 
 
 if __name__ == "__main__":

@@ -463,3 +463,49 @@ def test_every_example_is_here():
         "two_inputs.yaml",
         "vae_digits.py",
     }
+
+
+@pytest.fixture(scope="module")
+def simulate():
+    """The simulation of the exchange, as a module."""
+    spec = spec_from_file_location("simulate", EXAMPLES / "parallel" / "simulate.py")
+    module = sys.modules["simulate"] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["simulate"]
+
+
+def test_a_queue_serves_in_the_order_of_arrival(simulate):
+    done = simulate.serve(np.array([[5.0, 0.0, 0.5], [0.0, 0.0, 0.0]]), np.array([[1.0, 1.0, 2.0], [1.0, 1.0, 1.0]]))
+    np.testing.assert_allclose(done, [[6, 1, 3], [1, 2, 3]])
+
+
+@pytest.mark.parametrize("ranks", [2, 4, 16, 64])
+@pytest.mark.parametrize("group", [1, 4])
+@pytest.mark.parametrize("speed", [1, 100])
+def test_the_simulation_is_near_the_formula(simulate, ranks, group, speed):
+    """Within a fifth for each net and network, as without jitter all that is random is left out."""
+    for work in simulate.WORKS.values():
+        steady = simulate.replace(work, jitter=0.0)
+        net = simulate.Network(speed * simulate.GBIT, per_node=group)
+        assert simulate.simulate(steady, net, ranks, 3) == pytest.approx(simulate.predict(steady, net, ranks), rel=0.2)
+
+
+def test_a_late_rank_holds_up_others_by_its_own_slices_only(simulate):
+    net, size = simulate.Network(1e6, latency=0.0, message=0.0), 1000.0  # a millisecond a message
+    done = simulate.send_to_all(np.array([0.0, 0.0, 0.0, 1.0]), size, net)
+    assert done[:3].max() <= 1.003 + 1e-9
+    assert done[3] == pytest.approx(1.0)
+
+
+def test_local_steps_and_fewer_bytes_help_where_the_network_is_slow(simulate):
+    net, work = simulate.Network(simulate.GBIT), simulate.scale(simulate.WORKS["CNN of 1.2 M, 64 samples"], 16)
+    plain = simulate.compute_efficiency(work, net, 16)
+    assert plain < simulate.compute_efficiency(simulate.replace(work, compression=4.0), net, 16)
+    assert plain < simulate.compute_efficiency(simulate.replace(work, local=8), net, 16)
+
+
+def test_efficiencies_are_drawn(simulate, tmp_path, monkeypatch):
+    monkeypatch.setattr(simulate, "COUNTS", (2, 4))
+    simulate.draw(tmp_path / "efficiency.svg")
+    assert (tmp_path / "efficiency.svg").read_text().count("<polyline") == 18

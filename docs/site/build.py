@@ -26,7 +26,7 @@ SECTIONS = {  # pages of contents: their names, titles and pages
     "guide": (
         "Guide",
         "training outputs layers configs command_line run_folders plots show graphs sequences energy learning_rules "
-        "data_paths parallel batch_systems",
+        "data_paths parallel parallel_model batch_systems",
     ),
     "own_parts": ("Your own parts", "custom_modules extending derivatives"),
     "how_it_works": ("How it works", "engine kernels threads resuming same_bits"),

@@ -60,9 +60,20 @@ def add_command(commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, and print the metrics."""
-    from ..configs import load_config
+    from ..configs import Config, load_config
+    from ..parallel.job import find_ranks
 
-    config = load_config(arguments.config, arguments.overrides)
+    ranks = find_ranks()
+
+    def load() -> Config:
+        return load_config(arguments.config, arguments.overrides)
+
+    if ranks is None:
+        config = load()
+    else:
+        from ..parallel.agreement import run_on_all
+
+        config = run_on_all(ranks, load, "reading the config")
     if arguments.print_config:
         print(config.resolved(), end="")
         if config.sweep is not None:
@@ -75,9 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         print_metrics(dry_run(config, arguments.run), arguments.json)
         return OK
-    from ..parallel.job import find_ranks
-
-    if (ranks := find_ranks()) is not None:
+    if ranks is not None:
         from ..runs.runs_on_ranks import train_on_ranks
 
         summary = train_on_ranks(ranks, config, arguments.run, arguments.quiet)

@@ -58,7 +58,7 @@ def run_on_all(ranks: Ranks, work: Callable[[], T], what: str) -> T:
         return result
     if len(failed) == ranks.size and error is not None:
         raise error
-    others = f", as {len(failed) - 1} others" if len(failed) > 1 else ""
+    others = f"; nor can {len(failed) - 1} more" if len(failed) > 1 else ""
     raise RankError(f"{ranks.peers[failed[0]]} cannot do what the others can ({what}){others}: {failures[failed[0]]}")
 
 

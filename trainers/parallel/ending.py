@@ -4,7 +4,8 @@ import sys
 import traceback
 from types import TracebackType
 
-from .communicator import PeerFailure, Ranks
+from .communicator import FAILED, PeerFailure, Ranks, view_bytes
+from .messages import encode
 from .watchdog import RankError
 
 TOGETHER = 3.0  # seconds in which ranks that fail alike say so
@@ -16,14 +17,18 @@ def end_all(ranks: Ranks, error: BaseException, text: str, status: int) -> int:
     """End all ranks with one message; returns the exit status, if all of them have failed alike.
 
     The first rank that is alive prints it; another one tells it what has happened, and prints only if that is in vain.
+    The first rank tells all others, which wait for it, and end without a word.
     """
     try:
         missing = isinstance(error, RankError) and not isinstance(error, PeerFailure)
         patience = LATE if missing else ANSWER
         if ranks.rank == find_speaker(ranks):
             print(text, file=sys.stderr, flush=True)
-            if ranks.is_first and ranks.hear_all_failures(TOGETHER):
-                return status
+            if ranks.is_first:
+                data = encode("it has failed, and has said why")
+                sent = [ranks.comm.Isend(view_bytes(data), rank, FAILED) for rank in range(1, ranks.size)]
+                if ranks.hear_all_failures(TOGETHER) and sent:
+                    return status
         elif ranks.tell_first(str(error) if missing else text.removeprefix("bprop: error: "), patience):
             return status
         else:

@@ -2,10 +2,12 @@
 
 import contextlib
 import hashlib
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +75,26 @@ def choose_shards(config: Config) -> Config:
 def refuse_other_configs(ranks: Ranks, config: Config) -> None:
     """Raise RankError for a rank whose config, or whose custom modules, are others than those of rank 0."""
     files = sorted(config.sources)
-    facts = {"its config": config.resolved(), "its custom modules": compute_sources_digest(files) if files else "none"}
-    digests = {name: hashlib.sha256(text.encode()).hexdigest()[:12] for name, text in facts.items()}
+    text = config.resolved()
+    facts = {"its config": text, "its custom modules": compute_sources_digest(files) if files else "none"}
+    digests = {name: hashlib.sha256(fact.encode()).hexdigest()[:12] for name, fact in facts.items()}
     if difference := compare_facts(ranks, digests):
+        if values := describe_other_value(ranks.share(text, "the configs")):
+            difference += f"; {values}"
         raise RankError(f"{difference}; each reads its own file")
+
+
+def describe_other_value(texts: list[str]) -> str:
+    """Describe the first value in which a config differs from the first one; "" where all are alike."""
+    first = texts[0]
+    for text in texts:
+        for here, there in zip_longest(first.splitlines(), text.splitlines(), fillvalue=""):
+            if here != there:
+                place = next((k for k, pair in enumerate(zip_longest(here, there)) if pair[0] != pair[1]), 0)
+                begin = max(here.rfind(sign, 0, place) for sign in "{,") + 1
+                values = [re.split("[,}]", line[begin:])[0].strip() for line in (there, here)]
+                return f"'{values[0]}' there, '{values[1]}' here"
+    return ""
 
 
 def train_on_ranks(ranks: Ranks, config: Config, run: Path | None, quiet: bool) -> dict[str, Any]:
@@ -121,7 +139,8 @@ def make_alarm(ranks: Ranks, trainer: Trainer) -> Callable[[str], None]:
         ranks.watchdog.alarmed = True
         if ranks.is_first and all(peer.host != ranks.own.host or peer.is_alive() for peer in ranks.peers):
             how = f"'mpiexec -n N bprop resume {trainer.folder}' goes on from the last checkpoint"
-            print(f"bprop: {reason}: {how}", file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):  # a launcher that ends may read nothing more
+                print(f"bprop: {reason}: {how}", file=sys.stderr, flush=True)
 
     return alarm
 

@@ -2,57 +2,41 @@
 
 import importlib.util
 import json
-import os
 import re
-import shutil
+import signal
 import subprocess
 import sys
-from functools import cache
-from pathlib import Path
+import time
 
 import pytest
 from bprop.trainers.cli import main
 
+from ...mpi import BPROP, MPIEXEC, make_command, make_environment
+from ...run_results import IRIS, read_rows, read_summary
 from . import nets
 
-MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 pytestmark = pytest.mark.skipif(
     MPIEXEC is None or importlib.util.find_spec("mpi4py") is None, reason="there is no MPI: pip install 'bprop[mpi]'"
 )
-CONFIG = """
-dataset: Iris
-model:
-  - Linear: {in_features: 4, out_features: 8}
-  - BatchNorm1d: {num_features: 8}
-  - Tanh
-  - Dropout: {p: 0.2}
-  - Linear: {in_features: 8, out_features: 3}
-loss: SoftmaxCrossEntropy
-optimizer: {Adam: {lr: 0.01}}
-trainer: {epochs: 3, batch_size: 32, drop_last: true}
-callbacks: [{EarlyStopping: {patience: 9}}, {Checkpoint: {seconds: 0, minutes: 0, best: 1}}, Statistics]
+CONFIG = f"""{IRIS}
+optimizer: {{Adam: {{lr: 0.01}}}}
+trainer: {{epochs: 3, batch_size: 32, drop_last: true}}
+callbacks: [{{EarlyStopping: {{patience: 9}}}}, {{Checkpoint: {{seconds: 0, minutes: 0, best: 1}}}}, Statistics]
 """
 
 
-@cache
-def list_options():
-    """The options by which this MPI runs more ranks than there are cores, also as root."""
-    text = subprocess.run([MPIEXEC, "--version"], capture_output=True, text=True).stdout
-    return ["--oversubscribe"] if "Open MPI" in text or "open-mpi" in text else []
-
-
-def run_ranks(count, *words, folder=None, check=0, **environment):
+def run_ranks(count, *words, folder=None, check=0, limit=60, **environment):
     """Run Python on so many ranks; returns what it prints."""
-    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "BPROP_MPI_TIMEOUT": "60"}
-    own = os.environ | root | {"OMP_NUM_THREADS": "1"} | environment
-    command = [MPIEXEC, *list_options(), "-n", str(count), *words]
-    done = subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, timeout=120)
+    own = make_environment(limit, **environment)
+    done = subprocess.run(
+        make_command(count, [*words]), cwd=folder, env=own, capture_output=True, text=True, timeout=120
+    )
     assert (done.returncode == 0) == (check == 0), done.stdout + done.stderr
     return done.stdout if check == 0 else done.stderr
 
 
 def bprop(count, *words, **settings):
-    return run_ranks(count, sys.executable, "-m", "bprop.trainers.cli", *words, **settings)
+    return run_ranks(count, *BPROP, *words, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +68,8 @@ def runs(tmp_path_factory):
 
 def read_run(folder):
     """The files of a run, without times."""
-    rows = [line.split(",")[:-1] for line in (folder / "metrics.csv").read_text().splitlines()]
     names = ("model.safetensors", "config.yaml", "statistics.csv", "data.json")
-    summary = json.loads((folder / "summary.json").read_text())
-    for name in ("seconds", "run", "ranks", "threads"):
-        summary.pop(name, None)
-    return rows, summary, [(folder / name).read_bytes() for name in names]
+    return read_rows(folder), read_summary(folder), [(folder / name).read_bytes() for name in names]
 
 
 def test_a_run_of_two_ranks_and_what_is_done_with_it(runs):
@@ -117,8 +97,25 @@ WRONG = {
         "",
         "shards is 8 on 3 ranks, expected a multiple of 3 or one of its divisors",
     ),
-    "one config": (2, ["train", "only.yaml"], "cd $RANK;", "rank 1 on .*only.yaml"),
-    "other config": (2, ["train", "iris.yaml"], "cd $RANK;", "rank 1 on .* differs from rank 0 on .* in its config"),
+    "one config": (2, ["train", "only.yaml"], "cd $RANK;", "rank 0 on .* cannot do what the others can .*only.yaml"),
+    "other config": (
+        2,
+        ["train", "iris.yaml"],
+        "cd $RANK;",
+        "rank 1 on .* differs from rank 0 on .* in its config .*'lr: 0.02' there, 'lr: 0.01' here",
+    ),
+    "other modules": (
+        2,
+        ["train", "custom.yaml"],
+        "cd $RANK;",
+        "rank 1 on .* differs from rank 0 on .* in its custom modules .* each reads its own file",
+    ),
+    "other NumPy": (
+        2,
+        ["train", "iris.yaml"],
+        "[ $RANK = 1 ] && export PYTHONPATH=other;",
+        "rank 1 on .* differs from rank 0 on .* in numpy .1.2.3 there, .* expected the same on all ranks",
+    ),
     "other processor": (
         2,
         ["train", "iris.yaml"],
@@ -134,10 +131,14 @@ def test_ranks_that_differ_are_named(name, runs):
     for rank in "01":
         (runs / rank).mkdir(exist_ok=True)
         (runs / rank / "iris.yaml").write_text(CONFIG.replace("0.01", f"0.0{int(rank) + 1}"))
-    (runs / "0" / "only.yaml").write_text(CONFIG)
+        (runs / rank / "custom.py").write_text(f"from bprop.modules import Tanh\nclass Custom(Tanh):\n    a = {rank}\n")
+        (runs / rank / "custom.yaml").write_text(CONFIG.replace("Tanh", "custom.Custom"))
+    (runs / "1" / "only.yaml").write_text(CONFIG)
+    (runs / "other" / "numpy-1.2.3.dist-info").mkdir(parents=True, exist_ok=True)
+    (runs / "other" / "numpy-1.2.3.dist-info" / "METADATA").write_text("Name: numpy\nVersion: 1.2.3\n")
     rank = "RANK=${OMPI_COMM_WORLD_RANK:-$PMI_RANK};"
     line = f'{rank} {before} exec "$@"'
-    shell = ["sh", "-c", line, "sh", sys.executable, "-m", "bprop.trainers.cli", *words, "--run", str(runs / "wrong")]
+    shell = ["sh", "-c", line, "sh", *BPROP, *words, "--run", str(runs / "wrong")]
     printed = run_ranks(ranks, *shell, folder=runs, check=1)
     assert re.search(message, printed), printed
     assert printed.count("bprop: error:") == 1
@@ -166,7 +167,7 @@ def test_a_rank_that_fails_ends_all_by_name(deed, runs):
     code, message = DEEDS[deed]
     (runs / f"faulty_{deed}.py").write_text(FAULTY.format(deed=code))
     (runs / f"{deed}.yaml").write_text(CONFIG.replace("callbacks: [", f"callbacks: [faulty_{deed}.Faulty, "))
-    printed = bprop(2, "train", f"{deed}.yaml", "--run", deed, "--quiet", folder=runs, check=1, BPROP_MPI_TIMEOUT="15")
+    printed = bprop(2, "train", f"{deed}.yaml", "--run", deed, "--quiet", folder=runs, check=1, limit=15)
     assert re.search(message, printed), printed
     assert re.search(f"'mpiexec -n N bprop resume {deed}' goes on from the last checkpoint", printed), printed
     assert main(["resume", str(runs / deed), "--imports", "--quiet"]) == 0
@@ -181,6 +182,19 @@ def test_a_guard_on_ranks(runs, capsys):
     assert len(re.findall(note, printed)) == 1, printed
     assert printed.count("bprop: error:") == 1
     assert main(["replay", str(runs / "guard")]) == 0, capsys.readouterr().out
+
+
+def test_an_interrupt_ends_all_and_leaves_a_checkpoint(runs):
+    command = make_command(2, [*BPROP, "train", "iris.yaml", "trainer.epochs=100000", "--run", "stopped", "--quiet"])
+    process = subprocess.Popen(command, cwd=runs, env=make_environment(60), stderr=subprocess.PIPE, text=True)
+    checkpoint = runs / "stopped" / "checkpoint"
+    while process.poll() is None and not list(checkpoint.glob("*.json")):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    printed = process.communicate(timeout=60)[1]
+    assert process.returncode != 0
+    assert "Traceback" not in printed
+    assert list(checkpoint.glob("*.json"))
 
 
 def test_a_sweep_over_ranks(runs):
