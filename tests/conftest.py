@@ -58,6 +58,11 @@ def pytest_addoption(parser):
     parser.addoption("--all-notebooks", action="store_true", help="run all notebooks of the docs, not some of them")
     parser.addoption("--compiled", action="store_true", help="compile in all tests of modules, not in some of them")
     parser.addoption(
+        "--not-yet-plain",
+        action="store_true",
+        help="leave out the tests of modules that run as plain Python with numba, too, and are not marked plain",
+    )
+    parser.addoption(
         "--list-slow", type=float, metavar="SECONDS", help=f"write {SLOW_TESTS.name}: the tests that take so long"
     )
 
@@ -67,6 +72,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "browser: needs Playwright and Chromium, and is skipped where one is not there")
     config.addinivalue_line("markers", "quick: always run, whatever tests/slow_tests.txt says")
     config.addinivalue_line("markers", "jit: about compilation, so skipped under NUMBA_DISABLE_JIT=1")
+    config.addinivalue_line("markers", "plain: also run with --not-yet-plain, by which CI tries NUMBA_DISABLE_JIT=1")
     config.addinivalue_line("markers", "compiled: of modules that are compiled, not run as plain Python")
     if config.getoption("--list-slow") and not os.environ.get("PYTEST_XDIST_WORKER"):
         config.pluginmanager.register(SlowList(config.getoption("--list-slow")))

@@ -2,12 +2,14 @@
 
 A block whose first line is a comment with a file's name is saved under that name; the pages of docs/ find the files of
 README.md, too. A text block after a Python block is what that prints, up to digits. Commands with pip are left to the
-continuous integration. A page that says that its blocks are one program is run so.
+continuous integration. A page that says that its blocks are one program is run so. Processes are forked from one that
+has imported bprop, but for those of README.md.
 """
 
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,23 +19,13 @@ from pathlib import Path
 
 import pytest
 
+from .fork_server import run_python
+
 ROOT = Path(__file__).parents[1]
 PATHS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 TAUGHT = sorted(path for name in ("lessons", "tutorials") for path in (ROOT / "docs" / name).glob("*.md"))
 PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in PATHS + TAUGHT}
-NOT_COMPILED = {
-    *(name for path in TAUGHT if "```python" in PAGES[name := str(path.relative_to(ROOT))]),
-    "docs/books.md",
-    "docs/extending.md",
-    "docs/graphs.md",
-    "docs/kernels.md",
-    "docs/outputs.md",
-    "docs/resuming.md",
-    "docs/sequences.md",
-    "docs/derivatives.md",
-    "docs/show.md",
-    "docs/threads.md",
-}  # other tests do that
+COMPILED = {"README.md", "docs/custom_modules.md", "docs/energy.md", "docs/engine.md"}  # other tests compile the rest
 DRIVER = """\
 import contextlib, io, json, sys, traceback
 paths, one_program = json.loads(sys.argv[1])
@@ -83,7 +75,11 @@ ALL = [block for blocks in BLOCKS.values() for block in blocks]
 def blocks_to_run(language: str) -> list:
     """A parameter for each block of the language, named by page and line."""
     chosen = [block for block in ALL if block.language == language and "pip install" not in block.text]
-    return [pytest.param(block, id=f"{block.page}:{block.line}") for block in chosen]
+    slow = {block for block in chosen if language == "sh" or block.page in COMPILED}  # a page is run as a whole
+    return [
+        pytest.param(block, id=f"{block.page}:{block.line}", marks=[pytest.mark.slow] * (block in slow))
+        for block in chosen
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +90,10 @@ def folder_of(tmp_path_factory):
     def folder_of(page: str) -> Path:
         folder = tmp_path_factory.mktemp(Path(page).stem)
         shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("__pycache__"))
+        sweep = folder / "examples" / "depth.yaml"  # 4 short runs instead of 15
+        for whole, part in (("[1, 2, 3, 4, 6]", "[1, 6]"), ("[8, 16, 32]", "[8, 32]"), ("epochs: 20", "epochs: 2")):
+            assert whole in sweep.read_text(encoding="utf-8")
+            sweep.write_text(sweep.read_text(encoding="utf-8").replace(whole, part), encoding="utf-8")
         for block in [*(each for each in BLOCKS["README.md"] if each.is_named), *BLOCKS[page]]:
             if block.language in ("python", "yaml"):
                 (folder / block.file).write_text(block.text, encoding="utf-8")
@@ -102,26 +102,33 @@ def folder_of(tmp_path_factory):
     return folder_of
 
 
-def run(command, folder, **variables):
-    """The output of a command; `python` and `bprop` are those of this environment."""
+def run(command, folder):
+    """The output of a command of this environment."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    environment = {**os.environ, "PATH": path, "PYTHONWARNINGS": "error", **variables}
+    environment = {**os.environ, "PATH": path, "PYTHONWARNINGS": "error"}
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def run_forked(arguments, page, folder):
+    """The output of Python with these arguments, which compiles on pages of COMPILED alone."""
+    environment = {**os.environ, **({} if page in COMPILED else {"NUMBA_DISABLE_JIT": "1"})}
+    done = run_python(arguments, folder, environment, strict=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 @pytest.fixture(scope="module")
 def results_of(folder_of):
-    """`results_of(page)`: what each Python block of a page that is not compiled prints, and its error."""
+    """`results_of(page)`: what each Python block of a page prints, and its error."""
 
     @cache
     def results_of(page: str) -> dict[str, tuple[str, str]]:
         files = [block.file for block in BLOCKS[page] if block.language == "python"]
         one_program = "blocks of this page are one program" in " ".join(PAGES[page].split())
         (folder_of(page) / "driver.py").write_text(DRIVER, encoding="utf-8")
-        command = [sys.executable, "driver.py", json.dumps([files, one_program])]
-        return json.loads(run(command, folder_of(page), NUMBA_DISABLE_JIT="1"))
+        return json.loads(run_forked(["driver.py", json.dumps([files, one_program])], page, folder_of(page)))
 
     return results_of
 
@@ -133,34 +140,31 @@ def shape(text):
 
 
 @pytest.mark.parametrize("block", blocks_to_run("python"))
-def test_python(block, folder_of, results_of):
+def test_python(block, results_of):
+    output, error = results_of(block.page)[block.file]
+    assert not error, error
+    assert len(output.splitlines()) >= len(re.findall(r"^\s*print\(", block.text, re.MULTILINE))
     following = BLOCKS[block.page][BLOCKS[block.page].index(block) + 1 :]
-    if block.page in NOT_COMPILED:
-        output, error = results_of(block.page)[block.file]
-        assert not error, error
-        assert len(output.splitlines()) >= len(re.findall(r"^\s*print\(", block.text, re.MULTILINE))
-        if following and following[0].language == "text":
-            assert shape(output) == shape(following[0].text)
-        return
-    output = run([sys.executable, block.file], folder_of(block.page))
     if following and following[0].language == "text":
         assert shape(output) == shape(following[0].text)
         assert re.findall(r"WRONG .*|right: .*", output) == re.findall(r"WRONG .*|right: .*", following[0].text)
-    else:
-        assert output
 
 
 @pytest.mark.parametrize("block", blocks_to_run("sh"))
 def test_shell(block, folder_of):
     folder = folder_of(block.page)
     for line in block.text.splitlines():
-        run(["bash", "-c", line], folder)
+        command, *words = shlex.split(line, comments=True)
+        if block.page == "README.md":
+            run([command, *words], folder)
+        else:
+            run_forked({"bprop": ["-m", "bprop"], "python": []}[command] + words, block.page, folder)
     assert "bprop train" not in block.text or list((folder / "runs").glob("*/summary.json"))
 
 
 def test_every_page_with_python_prints_something():
     pages = {block.page for block in ALL if block.language == "python"}
-    assert pages >= NOT_COMPILED | {"README.md", "docs/custom_modules.md", "docs/training.md", "docs/engine.md"}
+    assert pages >= COMPILED | {"docs/training.md"}
     assert [page for page in pages if not any("print(" in block.text for block in BLOCKS[page])] == []
 
 

@@ -129,12 +129,14 @@ def test_each_parameter_is_checked(case):
 # -- values ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.plain
 @modules
 def test_value(case):
     module = case.make().to("float64")
     close(module.fprop(case.x()), case.reference(module, case.x()), 1e-12)
 
 
+@pytest.mark.plain
 @losses
 def test_value_of_losses(case):
     loss, (y, target) = case.make().to("float64"), case.arguments()

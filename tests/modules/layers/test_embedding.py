@@ -322,7 +322,7 @@ def test_sgd_updates_only_rows_that_occur_to_the_same_bits(make):
         assert np.array_equal(model.flat_parameters, other.flat_parameters)
 
 
-@pytest.mark.compiled
+@pytest.mark.jit
 @pytest.mark.parametrize("make", [Embedding, EmbeddingBag])
 def test_the_same_bits_for_any_number_of_threads(make):
     x, results = RANDOM.integers(0, 50, (200, 64)), []

@@ -28,7 +28,7 @@ from bprop.trainers.configs import load_config, parse_config
 from bprop.trainers.runs.run_folder import train_config
 from bprop.trainers.tools.gradient_doctor import check_config
 
-pytestmark = pytest.mark.compiled  # as plain Python, so many numbers are drawn slowly
+pytestmark = pytest.mark.jit  # as plain Python, so many numbers are drawn slowly
 N = 40_000
 
 
@@ -334,7 +334,6 @@ trainer: {epochs: 60, batch_size: 16}
 """
 
 
-@pytest.mark.jit
 def test_random_units_learn_from_a_config(tmp_path):
     figures = train_config(parse_config(IRIS), tmp_path / "run", quiet=True)
     assert figures["test_loss"] < 0.35
@@ -364,7 +363,6 @@ def test_packaged_configs_of_all_estimators(name, overrides, expected):
     assert (model.flat_parameters != before).mean() > 0.8
 
 
-@pytest.mark.jit
 def test_digits_learn_by_the_optimal_baseline(tmp_path):
     config = load_config("digits_reinforce_optimal", ["trainer.epochs=60"])
     figures = train_config(config, tmp_path / "run", quiet=True)

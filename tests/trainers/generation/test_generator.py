@@ -1,11 +1,13 @@
 """Generation by small models whose probabilities are known: steps against windows, words, texts, beams, a run."""
 
 import itertools
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 from bprop.datasets import CharacterVocabulary, TextDataset
 from bprop.modules import GRU, LSTM, RNN, Flatten, Linear, Module, Parameter, Residual, Sequential, Tanh, manual_seed
+from bprop.modules.engine.stateful import uncompiled
 from bprop.trainers import Generator, generate
 from bprop.trainers.generation.decoders import StepDecoder, WindowDecoder
 
@@ -169,6 +171,12 @@ def test_a_full_context_begins_anew_from_its_half():
 @pytest.mark.parametrize("streams", [0, 3])
 @pytest.mark.parametrize("layer", [RNN, GRU, LSTM])
 def test_recurrent_layers_carry_their_state(layer, streams):
+    """Those of streams compiled; the others, whose state is cleared more often, as plain Python."""
+    with nullcontext() if streams else uncompiled():
+        check_carried_state(layer, streams)
+
+
+def check_carried_state(layer, streams):
     manual_seed(2)
     model = Sequential(Rows(SIZE, 6), layer(6, 8, num_layers=2, streams=streams), Linear(8, SIZE))
     generator = Generator(model, VOCABULARY, context=5)
