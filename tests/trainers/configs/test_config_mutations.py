@@ -14,7 +14,7 @@ from bprop.trainers import cli
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-EXAMPLES = int(os.environ.get("BPROP_EXAMPLES", "200"))
+EXAMPLES = int(os.environ.get("BPROP_EXAMPLES", "100"))
 CONFIG = {
     "seed": 1,
     "dtype": "float32",
@@ -158,7 +158,7 @@ def folder(tmp_path_factory):
     os.chdir(before)
 
 
-@settings(max_examples=EXAMPLES, derandomize=EXAMPLES == 200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, derandomize=EXAMPLES == 100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(mutations, min_size=1, max_size=3))
 def test_a_mutated_config_is_built_or_refused(folder, capsys, chosen):
     config = keyed(CONFIG)
@@ -170,7 +170,7 @@ def test_a_mutated_config_is_built_or_refused(folder, capsys, chosen):
     assert [path.name for path in folder.iterdir()] == ["c.yaml"]
     if status == 0:
         assert out.startswith("model ")
-        if EXAMPLES > 200:
+        if EXAMPLES > 100:
             trained(config, folder, capsys)
         return
     assert status == 2
