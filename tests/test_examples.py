@@ -446,6 +446,7 @@ def test_every_example_is_here():
         "inception.yaml",
         "inverse_density.py",
         "own_loop.py",
+        "parallel/simulate.py",
         "reinforce.py",
         "resnet.yaml",
         "sequences/backprop_ninja.py",
