@@ -70,6 +70,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes long, so run with --all only, as those in tests/slow_tests.txt")
     config.addinivalue_line("markers", "browser: needs Playwright and Chromium, and is skipped where one is not there")
+    config.addinivalue_line("markers", "rare: slow, and left out by --only-slow, too: for --all, before a release")
     config.addinivalue_line("markers", "quick: always run, whatever tests/slow_tests.txt says")
     config.addinivalue_line("markers", "jit: about compilation, so skipped under NUMBA_DISABLE_JIT=1")
     config.addinivalue_line("markers", "plain: also run with --not-yet-plain, by which CI tries NUMBA_DISABLE_JIT=1")
@@ -105,11 +106,12 @@ def pytest_collection_modifyitems(config, items):
             if item.get_closest_marker("jit"):
                 item.add_marker(pytest.mark.skip(reason="about compilation"))
     listed = set() if config.getoption("--list-slow") else read_slow_list()
-    slow = {item for item in items if item.get_closest_marker("slow") or item.nodeid in listed}
+    rare = {item for item in items if item.get_closest_marker("rare")}
+    slow = rare | {item for item in items if item.get_closest_marker("slow") or item.nodeid in listed}
     slow -= {item for item in items if item.get_closest_marker("quick")}
     named = any("::" in argument for argument in config.args)  # a test asked for by name always runs
     if config.getoption("--only-slow"):
-        left_out = [item for item in items if item not in slow]
+        left_out = [item for item in items if item not in slow - rare]
     elif config.getoption("--all") or named:
         left_out = []
     else:

@@ -76,6 +76,7 @@ def test_microgpt_learns_names(folder):
     assert "ana\n" in text
 
 
+@pytest.mark.rare
 def test_six_models_learn_names(folder, monkeypatch):
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # compiling six models takes longer than a few epochs
     words = ["anna", "hanna", "johanna", "susanna", "ana", "jana", "nana", "hana"] * 20

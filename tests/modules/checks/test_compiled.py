@@ -12,6 +12,7 @@ from bprop.modules.checks.contract_checks import Trial, compare_compiled
 from ..cases import LOSSES, MODULES, mark_rows
 
 pytestmark = [pytest.mark.jit, pytest.mark.compiled]
+LONG = ("LSTM", "GRU", "RNN", "Attention", "Transformer")  # whose float64 takes minutes to compile
 IN_PARTS = ("LossPart", "MultiLoss")  # they copy the columns of their parts
 
 
@@ -21,7 +22,8 @@ def rows():
         (case,) = row.values
         yield pytest.param(case, "float32", id=f"{case.name}-float32", marks=row.marks)
         if any(mark.name == "quick" for mark in row.marks) and case.make().parameter_count:
-            yield pytest.param(case, "float64", id=f"{case.name}-float64", marks=pytest.mark.slow)
+            mark = pytest.mark.rare if any(name in case.name for name in LONG) else pytest.mark.slow
+            yield pytest.param(case, "float64", id=f"{case.name}-float64", marks=mark)
 
 
 @pytest.mark.parametrize(("case", "dtype"), list(rows()))

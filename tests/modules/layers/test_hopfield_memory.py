@@ -114,6 +114,7 @@ def test_the_capacity_of_infinite_networks():
     assert overlaps[0] > 0.999
 
 
+@pytest.mark.rare
 def test_the_capacity_of_400_neurons():
     """Within 0.01 of 0.138 patterns a neuron the mean overlap falls below 0.967, the least in theory."""
     capacity, least = (values[-1] for values in compute_retrieval())
@@ -125,6 +126,7 @@ def test_the_capacity_of_400_neurons():
     assert shares[-1] < 0.4
 
 
+@pytest.mark.rare
 def test_half_of_the_patterns_are_lost_nearer_to_the_capacity_in_larger_networks():
     """At 0.138 + c / √N: extrapolated from 100, 200 and 400 neurons, within 0.02."""
     sizes, halves = np.array([100, 200, 400]), []

@@ -169,7 +169,9 @@ def test_a_full_context_begins_anew_from_its_half():
 
 
 @pytest.mark.parametrize("streams", [0, 3])
-@pytest.mark.parametrize("layer", [RNN, GRU, LSTM])
+@pytest.mark.parametrize(
+    "layer", [pytest.param(RNN, marks=pytest.mark.rare), pytest.param(GRU, marks=pytest.mark.rare), LSTM]
+)
 def test_recurrent_layers_carry_their_state(layer, streams):
     """Those of streams compiled; the others, whose state is cleared more often, as plain Python."""
     with nullcontext() if streams else uncompiled():

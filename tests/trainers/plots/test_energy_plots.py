@@ -146,6 +146,7 @@ def test_a_dream_follows_its_label():
     np.testing.assert_allclose(p.round(), [[1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]])
 
 
+@pytest.mark.rare
 @pytest.mark.skipif(not MNIST_FILES.is_dir(), reason="there are no files of MNIST")
 def test_a_net_with_chains_at_the_top_dreams_of_each_label():
     x, y = MNIST(root=MNIST_FILES, valid_size=0).train[:5000]

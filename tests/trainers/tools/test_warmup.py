@@ -53,7 +53,7 @@ def command(*arguments):
 
 @pytest.mark.slow
 @pytest.mark.jit
-@pytest.mark.parametrize("config", ["c", "slow"])
+@pytest.mark.parametrize("config", ["c", pytest.param("slow", marks=pytest.mark.rare)])
 def test_training_compiles_nothing_after_it(folder, config):
     lines = command("warmup", f"{config}.yaml", "trainer.batch_size=30")
     assert all(line.startswith("compiled  ") for line in lines[:-1])
