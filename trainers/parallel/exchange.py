@@ -23,7 +23,7 @@ ALIGN = 64  # bytes; slices begin at multiples of it
 WHAT = "the gradients of a step"
 
 
-def cut_slices(size: int, ranks: int, align: int = ALIGN) -> list[slice]:
+def cut_slices(size: int, ranks: int, align: int) -> list[slice]:
     """Cut a vector into a slice for each rank, at multiples of `align` numbers."""
     bounds = [min(size, -(-rank * size // ranks // align) * align) for rank in range(ranks)] + [size]
     return [slice(*pair) for pair in pairwise(bounds)]

@@ -36,13 +36,13 @@ def share_memory(ranks: Ranks, sizes: list[int]) -> list[np.ndarray] | None:
 
 def make_file(size: int, files: contextlib.ExitStack) -> dict[str, Any] | None:
     """Make a file of zeros with room for so many bytes, which is removed with `files`; None if there is no room."""
+    reserve = getattr(os, "posix_fallocate", None)  # a file that only grows would end the process where it is full
+    if reserve is None:
+        return None
     try:
         handle, name = tempfile.mkstemp(prefix="bprop-", dir=FOLDER if FOLDER.is_dir() else None)
         files.callback(os.unlink, name)
         files.callback(os.close, handle)
-        reserve = getattr(os, "posix_fallocate", None)  # a file that only grows would end the process where it is full
-        if reserve is None:
-            return None
         reserve(handle, 0, max(size, 1))
     except OSError:
         return None

@@ -46,6 +46,18 @@ class Rate(Callback):
         trainer.optimizer.lr = 0.01 + 1e-4 * row["loss"]
 
 
+class Look(Callback):
+    """Looks at the optimizer's state at the first pause within an epoch, when each rank may have a part of it."""
+
+    seen = None
+
+    def is_due(self, trainer):
+        return self.seen is None and trainer.position > 0
+
+    def on_pause(self, trainer):
+        self.seen = trainer.position, compute_digest(trainer.optimizer.state_dict())
+
+
 def mlp():
     """Dropout, Adam, class weights and sample weights, an uneven last minibatch, clipping, a schedule of steps."""
     r = random(0)
@@ -127,7 +139,9 @@ def train(name, shards=8, epochs=2, **more):
     """Train one of the nets; returns the digest of its weights and statistics, and of the last row of metrics."""
     manual_seed(0)
     net, loss, optimizer, data, settings, parts = NETS[name]()
-    trainer = Trainer(net, loss, optimizer, quiet=True, **parts, **more)
+    look = Look()
+    callbacks = [*parts.pop("callbacks", []), look]
+    trainer = Trainer(net, loss, optimizer, quiet=True, callbacks=callbacks, **parts, **more)
     row = trainer.fit(data, data[:2], epochs=epochs, shards=shards, **settings)[-1]
     row = {key: float(value).hex() for key, value in row.items() if key != "seconds"}
     answer = trainer.predict(data[0])
@@ -135,6 +149,7 @@ def train(name, shards=8, epochs=2, **more):
         "weights": compute_digest(net.state_dict()),
         "optimizer": compute_digest(trainer.optimizer.state_dict()),
         "rule": compute_digest({} if trainer.rule is None else trainer.rule.state_dict()),
+        "seen": look.seen,
         "gradients": compute_digest({"": net.flat_gradients}),
         "row": row,
         "counters": sorted(net.counters().items()),

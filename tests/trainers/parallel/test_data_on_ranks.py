@@ -7,10 +7,11 @@ import sys
 
 import pytest
 
+from ...mpi import needs_mpi, run_ranks
 from . import readers
-from .test_ranks import pytestmark, run_ranks  # noqa: F401
 
 pytest.importorskip("PIL")
+pytestmark = needs_mpi
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Trainings on several ranks of MPI: the same bits as in one process. Needs an MPI, as `bprop[mpi]` brings it."""
 
-import importlib.util
 import json
 import re
 import signal
@@ -11,28 +10,16 @@ import time
 import pytest
 from bprop.trainers.cli import main
 
-from ...mpi import BPROP, MPIEXEC, make_command, make_environment
+from ...mpi import BPROP, make_command, make_environment, needs_mpi, run_ranks
 from ...run_results import IRIS, read_rows, read_summary
 from . import nets
 
-pytestmark = pytest.mark.skipif(
-    MPIEXEC is None or importlib.util.find_spec("mpi4py") is None, reason="there is no MPI: pip install 'bprop[mpi]'"
-)
+pytestmark = needs_mpi
 CONFIG = f"""{IRIS}
 optimizer: {{Adam: {{lr: 0.01}}}}
 trainer: {{epochs: 3, batch_size: 32, drop_last: true}}
 callbacks: [{{EarlyStopping: {{patience: 9}}}}, {{Checkpoint: {{seconds: 0, minutes: 0, best: 1}}}}, Statistics]
 """
-
-
-def run_ranks(count, *words, folder=None, check=0, limit=60, **environment):
-    """Run Python on so many ranks; returns what it prints."""
-    own = make_environment(limit, **environment)
-    done = subprocess.run(
-        make_command(count, [*words]), cwd=folder, env=own, capture_output=True, text=True, timeout=120
-    )
-    assert (done.returncode == 0) == (check == 0), done.stdout + done.stderr
-    return done.stdout if check == 0 else done.stderr
 
 
 def bprop(count, *words, **settings):

@@ -72,6 +72,6 @@ def test_blocks():
 def test_slices_cover_a_vector():
     for size in (0, 1, 15, 16, 100, 1000):
         for ranks in (1, 2, 3, 7):
-            slices = cut_slices(size, ranks)
+            slices = cut_slices(size, ranks, 16)
             assert [each.start for each in slices[1:]] == [each.stop for each in slices[:-1]]
             assert (slices[0].start, slices[-1].stop) == (0, size)
