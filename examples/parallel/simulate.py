@@ -42,7 +42,8 @@ class Work:
 
     Args: parameters: numbers of 4 bytes; compute: of all samples; samples: of a minibatch; update: of all parameters;
         shard: of a shard besides its samples; jitter: standard deviation of a rank's time of computation over its mean;
-        local: steps between two exchanges (local SGD); compression: by what the bytes of an exchange are divided.
+        local: steps between two exchanges (local SGD); compression: by what the bytes of an exchange are divided;
+        early: share of the bytes that are sent before the computation ends; hidden: share of it that is left by then.
     """
 
     parameters: int
@@ -53,6 +54,8 @@ class Work:
     jitter: float = 0.05
     local: int = 1
     compression: float = 1.0
+    early: float = 0.0
+    hidden: float = 0.0
 
     @property
     def bytes(self) -> float:
@@ -62,8 +65,8 @@ class Work:
 
 WORKS = {
     "MLP 784-256-256-10, 128 samples": Work(269_322, 1.5e-3, 128, 0.06e-3),
-    "CNN of 1.2 M, 64 samples": Work(1_199_882, 42e-3, 64, 0.3e-3),
-    "GPT of 10.6 M, 64 x 256 tokens": Work(10_646_784, 13.3, 64, 8e-3),
+    "CNN of 1.2 M, 64 samples": Work(1_199_882, 42e-3, 64, 0.3e-3, early=0.98, hidden=0.55),
+    "GPT of 10.6 M, 64 x 256 tokens": Work(10_646_784, 13.3, 64, 8e-3, early=0.66, hidden=0.2),
 }
 
 
@@ -82,11 +85,18 @@ def predict(work: Work, net: Network, ranks: int) -> float:
         exchange = 2 * (net.latency + 2 * (ranks - 2) * net.message) + work.bytes * (1 / net.add + 1 / net.copy)
         return alone + share_update(work, ranks) + exchange / work.local
     whole = ranks == 2
-    size, rounds = (work.bytes, 1) if whole else (work.bytes / ranks, 2)
     near, far = net.per_node - 1, ranks - net.per_node
-    processor = 2 * (ranks - 1) * net.message + 2 * near * size / net.copy
-    link = net.latency + (near + 1) * far * size / net.bandwidth
-    exchange = rounds * max(processor, link + net.message) + ranks * size / net.add
+
+    def send(size: float) -> float:
+        processor = 2 * (ranks - 1) * net.message + 2 * near * size / net.copy
+        link = net.latency + (near + 1) * far * size / net.bandwidth
+        return max(processor, link + net.message)
+
+    size = work.bytes if whole else work.bytes / ranks
+    first = send((1 - work.early) * size)
+    if work.early:
+        first += max(0.0, send(work.early * size) - work.hidden * work.compute / ranks)
+    exchange = first + (0 if whole else send(size)) + ranks * size / net.add
     return alone + share_update(work, 1 if whole else ranks) + exchange / work.local
 
 
@@ -134,10 +144,13 @@ def simulate(work: Work, net: Network, ranks: int, steps: int = 0, seed: int = 0
     whole, shared = ranks == 2 and net.per_node < 2, net.per_node >= ranks
     size = 0.0 if shared else work.bytes if whole else work.bytes / ranks
     for _ in range(steps):
-        factor = random.gamma(shape, 1 / shape, ranks) if shape else 1.0
-        ready = ready + work.local * (work.compute / ranks * factor + work.shard * (ranks > 1))
+        lasting = work.compute / ranks * (random.gamma(shape, 1 / shape, ranks) if shape else np.ones(ranks))
+        ready = ready + work.local * (lasting + work.shard * (ranks > 1))
         if ranks > 1:
-            ready = send_to_all(ready, size, net) + (2 if whole else 1) * work.bytes / net.add
+            early = work.early * (not shared)
+            if early:  # what comes later waits for it
+                ready = np.maximum(ready, send_to_all(ready - work.hidden * lasting, early * size, net))
+            ready = send_to_all(ready, (1 - early) * size, net) + (2 if whole else 1) * work.bytes / net.add
         ready = ready + work.local * share_update(work, 1 if whole else ranks)
         if ranks > 1 and not whole:
             ready = send_to_all(ready, size, net) + shared * work.bytes / net.copy

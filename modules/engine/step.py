@@ -45,6 +45,8 @@ class StepPlan:
         needed, unread = prune(operations.items, {value})
         later = find_late_gradients(needed)
         shards = accumulator is not None and not accumulator.updates
+        if shards and rule is None:
+            needed = accumulator.insert_sections(needed, net)
         results = value, y
         self.function = Function(
             "step", needed, self.inputs, results, True, scheduled, tuple(before), later, cut, shards

@@ -47,7 +47,7 @@ class Extras(Stateful):
         vars(self).update(
             _vector=None, _plan=None, _loaded=None, _digest=None, _scheduled=frozenset(), _groups=tuple(groups)
         )
-        vars(self)["_part"] = None  # (begin, end): what alone an update is for
+        vars(self)["_updated"] = None  # slices: what alone an update is for
         vars(self).update(_rules=(), _decoupled=bool(decoupled_weight_decay), _decay=decay, _sparse_rows=sparse_rows)
         owner = type(self).__name__
         check_not_negative(owner, weight_decay=weight_decay, l1=l1)

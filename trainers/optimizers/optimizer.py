@@ -144,9 +144,9 @@ class Optimizer(Extras):
     def _update(self, net: Module) -> None:
         self.attach(net)
         vectors = net.flat_parameters, net.flat_gradients
-        if self._plan is None or self._plan[0] != (self._version, self._part):
+        if self._plan is None or self._plan[0] != (self._version, self._updated):
             made = self._plan_of(*vectors)
-            vars(self)["_plan"] = ((self._version, self._part), *made)
+            vars(self)["_plan"] = ((self._version, self._updated), *made)
         _, plan, function = self._plan
         if plan is not None:
             plan.call(function, *vectors)

@@ -145,19 +145,19 @@ class SliceOptimizer(Optimizer):
         vars(self)["_tables"] = tuple(layers)
 
     @property
-    def can_update_part(self) -> bool:
-        """Whether a part of the flat vector can be updated by itself: no setting looks at all of it, or at rows."""
+    def can_update_slices(self) -> bool:
+        """Whether slices of the flat vector can be updated by themselves: no setting looks at all of it, or at rows."""
         return not (
             is_custom(type(self)) or self.sparse_rows or any(map(self._in_use, ("clip_norm", "max_norm", "ema")))
         )
 
-    def update_part(self, net: Module, begin: int, end: int) -> None:
-        """Update the numbers begin to end of a model's flat vector, as a whole update does; the others stay."""
-        vars(self)["_part"] = begin, end
+    def update_slices(self, net: Module, slices: Sequence[slice]) -> None:
+        """Update slices of a model's flat vector, as a whole update does; the other numbers stay."""
+        vars(self)["_updated"] = tuple(slices)
         try:
             self._update(net)
         finally:
-            vars(self)["_part"] = None
+            vars(self)["_updated"] = None
 
     def find_arrays(self) -> list[np.ndarray]:
         """The arrays of the state with a number for each parameter (P,)."""
@@ -166,11 +166,10 @@ class SliceOptimizer(Optimizer):
         return [a for a in values if isinstance(a, np.ndarray) and vector is not None and a.shape == vector.shape]
 
     def write_spans(self, operations: Operations, gradients: str, layers: Sequence[Module]) -> bool:
-        if self._part is not None:
-            begin, end = self._part
-            bounds = Layout.of(self._rules).bounds.tolist()
-            spans = [(max(a, begin), min(b, end), s) for s, (a, b) in enumerate(itertools.pairwise(bounds))]
-            spans = [span for span in spans if span[0] < span[1]]
+        if self._updated is not None:
+            groups = list(enumerate(itertools.pairwise(Layout.of(self._rules).bounds.tolist())))
+            spans = [(max(a, own.start), min(b, own.stop), s) for own in self._updated for s, (a, b) in groups]
+            spans = sorted(span for span in spans if span[0] < span[1])
             for name, rows in (("spans", spans or [(0, 0, 0)]), ("span_counts", [len(spans), 0])):
                 setattr(self, name, np.array(rows, np.int64))
             return True

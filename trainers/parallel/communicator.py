@@ -22,13 +22,14 @@ class Ranks:
     """The ranks of a training. Every method is called by all of them, in the same order.
 
     Args: comm: an mpi4py communicator; it is duplicated, so that other messages of the program are apart.
-    `rank` is the number of this one, `size` that of all, `peers` say where each of them is.
+    `rank` is the number of this one, `size` that of all, `peers` say where each of them is. `unfinished` counts the
+    exchanges that have begun: with one of these MPI may not end by itself.
     """
 
     def __init__(self, comm: Any):
         from mpi4py import MPI
 
-        self._mpi, self.comm = MPI, comm.Dup()
+        self._mpi, self.comm, self.unfinished = MPI, comm.Dup(), 0
         self.rank, self.size = int(self.comm.rank), int(self.comm.size)
         own = Peer(self.rank, socket.gethostname(), os.getpid())
         self.watchdog = Watchdog(own, self._hear)
@@ -104,19 +105,27 @@ class Ranks:
 
         Errors: RankError where one of them has died, has failed, or does not answer.
         """
-        comm = self.comm
-        requests = [comm.Irecv(view_bytes(array), rank, tag) for array, rank in incoming]
-        requests += [comm.Isend(view_bytes(array), rank, tag) for array, rank in outgoing]
-        if not requests:
-            return
-        ranks = [rank for _, rank in (*incoming, *outgoing)]
-        test = self._mpi.Request.Testall
+        self.finish([self.begin(outgoing, incoming, tag)], what)
+
+    def begin(
+        self,
+        outgoing: Sequence[tuple[np.ndarray, int]],
+        incoming: Sequence[tuple[np.ndarray, int]],
+        tag: int = NUMBERS,
+        piece: int = 0,
+    ) -> "Pending":
+        """Begin an exchange, which `finish` waits for, in messages of at most `piece` bytes; 0: whole arrays."""
+        self.unfinished += 1
+        return Pending(self, cut_pieces(outgoing, piece), cut_pieces(incoming, piece), tag)
+
+    def finish(self, exchanges: Sequence["Pending"], what: str) -> None:
+        """Wait for exchanges. Errors: those of `exchange`."""
 
         def list_missing() -> list[Peer]:
-            late = {rank for request, rank in zip(requests, ranks, strict=True) if not request.Get_status()}
-            return [self.peers[rank] for rank in sorted(late)]
+            return list(dict.fromkeys(peer for each in exchanges for peer in each.list_missing()))
 
-        self.watchdog.wait(lambda: test(requests), list_missing, what)
+        self.watchdog.wait(lambda: all(each.is_done() for each in exchanges), list_missing, what)
+        self.unfinished -= len(exchanges)
 
     # -- notes, for which nobody waits ------------------------------------------------------------------------------
 
@@ -186,12 +195,40 @@ class Ranks:
         self.comm.Abort(status)
 
 
+class Pending:
+    """Messages that are on their way."""
+
+    def __init__(self, ranks: Ranks, outgoing: list[tuple[Any, int]], incoming: list[tuple[Any, int]], tag: int):
+        self.ranks = ranks
+        self.requests = [ranks.comm.Irecv(piece, rank, tag) for piece, rank in incoming]
+        self.requests += [ranks.comm.Isend(piece, rank, tag) for piece, rank in outgoing]
+        self.of_ranks = [rank for _, rank in (*incoming, *outgoing)]
+        self._test = ranks._mpi.Request.Testall
+
+    def is_done(self) -> bool:
+        """Whether all have arrived; lets MPI go on with them."""
+        return self._test(self.requests)
+
+    def list_missing(self) -> list[Peer]:
+        """List the ranks whose messages are missing, in order."""
+        pairs = zip(self.requests, self.of_ranks, strict=True)
+        return [self.ranks.peers[rank] for rank in sorted({rank for each, rank in pairs if not each.Get_status()})]
+
+
 class PeerFailure(RankError):
     """Another rank has failed, and has said why."""
 
     def __init__(self, peer: Peer, text: str):
         super().__init__(f"{peer}: {text}")
         self.peer, self.text = peer, text
+
+
+def cut_pieces(arrays: Sequence[tuple[np.ndarray, int]], piece: int) -> list[tuple[Any, int]]:
+    """Cut the memory of arrays into pieces of at most so many bytes; 0 leaves them whole."""
+    views = [(view_bytes(array), rank) for array, rank in arrays]
+    if not piece:
+        return views
+    return [(view[k : k + piece], rank) for view, rank in views for k in range(0, max(view.size, 1), piece)]
 
 
 def view_bytes(array: np.ndarray) -> Any:

@@ -27,10 +27,11 @@ def end_all(ranks: Ranks, error: BaseException, text: str, status: int) -> int:
             if ranks.is_first:
                 data = encode("it has failed, and has said why")
                 sent = [ranks.comm.Isend(view_bytes(data), rank, FAILED) for rank in range(1, ranks.size)]
-                if ranks.hear_all_failures(TOGETHER) and sent:
+                if ranks.hear_all_failures(TOGETHER) and sent and not ranks.unfinished:
                     return status
         elif ranks.tell_first(str(error) if missing else text.removeprefix("bprop: error: "), patience):
-            return status
+            if not ranks.unfinished:
+                return status
         else:
             print(text, file=sys.stderr, flush=True)
     except BaseException:

@@ -8,7 +8,7 @@ import numpy as np
 
 from .tree import Block, BlockSums, Sums, list_sums, plan_block, plan_rest
 
-SHARE, FRESH, PLACE, ADDITIONS = range(4)  # columns of what is set for each part
+SHARE, FRESH, PLACE, ADDITIONS, TICKET = range(5)  # columns of what is set for each part
 
 
 def cut_minibatch(samples: int, shards: int) -> np.ndarray:
@@ -103,8 +103,8 @@ class StepLayout:
 
     @cached_property
     def settings(self) -> np.ndarray:
-        """(L, 4): what is set for each own part; the shares are those of a mean over samples, all alike."""
-        table = np.zeros((len(self.parts), 4))
+        """(L, 5): what is set for each own part; the shares are those of a mean over samples, all alike."""
+        table = np.zeros((len(self.parts), 5))
         first, last = self.own
         for k in range(first, last):
             shard = int(self.parts[k, 0])

@@ -237,7 +237,7 @@ class CompiledStep:
         before, adds, scheduled = self.augmentation.operations("begin"), self.accumulator, self.scheduled
         if isinstance(adds, ShardSum):
             adds.attach(self.net)
-            scheduled = tuple((adds, name) for name in ("share", "fresh", "place", "additions"))
+            scheduled = tuple((adds, name) for name in ("share", "fresh", "place", "additions", "ticket"))
         elif adds is not None:
             adds.attach(self.net)
             scheduled = (*scheduled, (adds, "share"), (adds, "last"))

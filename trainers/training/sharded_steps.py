@@ -5,6 +5,7 @@
 Each rank runs its own shards in one compiled call, then the sums are exchanged, and each rank takes the same update.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,9 +16,11 @@ import numpy as np
 
 from ...modules.engine.locks import YIELD_SECONDS, locked
 from ..optimizers.slices import SliceOptimizer
-from ..parallel.communicator import Ranks
+from ..parallel.communicator import Pending, Ranks
+from ..parallel.early_sections import EarlySections
 from ..parallel.exchange import Exchange
-from ..parallel.step_layout import SHARE, StepLayout
+from ..parallel.send_choice import STEPS, SendChoice, Way
+from ..parallel.step_layout import SHARE, TICKET, StepLayout
 from ..parallel.tree import Block, count_sums, divide_shards
 from .carried_rows import CarriedRows
 from .changing_buffers import ChangingBuffers
@@ -28,6 +31,7 @@ from .shard_sum import ShardSum
 from .shares import averages, count_each
 
 Runner = Callable[[Piece, np.ndarray, np.ndarray, int, int, np.ndarray, np.ndarray], None]
+OVERLAPS = os.name == "posix"  # whether gradients are exchanged while others are being computed, between hosts
 SHARDS = 8  # of a training on several ranks, unless it says otherwise
 
 
@@ -45,6 +49,8 @@ class Sharding:
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("compute", "exchange", "update"), 0.0))
     _layouts: dict[tuple[int, int], StepLayout] = field(default_factory=dict)
     _exchange: Exchange | None = None
+    _choice: SendChoice | None = None
+    _way: Way | None = None
     _increments: dict[tuple[Any, str], int] | None = None
     _synced: int = 0  # the place up to which rank 0 has all outputs
     _late: "ShardedEpoch | None" = None  # the epoch whose gradients and optimizer's state are in parts of the ranks
@@ -73,11 +79,26 @@ class Sharding:
         if self._exchange is None or self._exchange.vector is not vector:
             assert self.ranks is not None
             self._exchange = Exchange(self.ranks, vector, [count_sums(self.shards, each) for each in self.blocks])
+            self._choice = None
         return self._exchange
 
-    def choose_count(self, count: int) -> int:
-        """The number of steps before the next pause, as rank 0 has chosen it by its clock."""
-        return count if self.ranks is None else self.ranks.from_first(count, "the next steps")
+    def choose_steps(self, count: int) -> int:
+        """The number of steps before the next pause, as rank 0 has chosen it by its clock; sets how these are sent."""
+        exchange, choice = self._exchange, self._choice
+        if self.ranks is None or exchange is None:
+            return count
+        if choice is None:
+            return self.ranks.from_first(count, "the next steps")
+        way = choice.propose()
+        count = count if choice.decided else min(count, STEPS)
+        count, early, exchange.piece = self.ranks.from_first((count, way.early, way.piece), "the next steps")
+        self._way = Way(early, exchange.piece)
+        return count
+
+    def choose_way(self, exchange: Exchange) -> None:
+        """Begin to choose how gradients are sent, by the times of steps."""
+        if self._choice is None:
+            self._choice = SendChoice(exchange.vector.nbytes, early=len(exchange.sections) > 1)
 
     def complete(self) -> None:
         """Get the parts of the gradients, and of the optimizer's state, that other ranks have."""
@@ -120,19 +141,22 @@ class Sharding:
         work = prepared or self.prepare(epoch, step)
         total, size = epoch.total, epoch.batch_size * epoch.accumulate
         self._synced = max(epoch.first, epoch.kept_from)
-        for piece, first in epoch._begin_pieces(step):
-            while first < piece.last:
-                count = self.choose_count(1 if epoch.singly else epoch.chunk)
-                last, start = min(piece.last, first + count * size), time.perf_counter()
-                for begin in range(first, last, size):
-                    total = work.run_step(piece, begin, min(begin + size, piece.last), total)
-                seconds = time.perf_counter() - start
-                work.finish_chunk(last)
-                yield last, total
-                done = -(-(last - first) // size)
-                longest = int(done * CHUNK_SECONDS / max(seconds, 1e-6))
-                epoch.chunk = max(1, min(max(epoch.chunk, done * 8), longest))
-                first = last
+        with work.exchange_early():
+            for piece, first in epoch._begin_pieces(step):
+                while first < piece.last:
+                    count = self.choose_steps(1 if epoch.singly else epoch.chunk)
+                    last, start = min(piece.last, first + count * size), time.perf_counter()
+                    for begin in range(first, last, size):
+                        total = work.run_step(piece, begin, min(begin + size, piece.last), total)
+                    seconds = time.perf_counter() - start
+                    work.finish_chunk(last)
+                    yield last, total
+                    done = -(-(last - first) // size)
+                    if self._choice is not None and self._way is not None and first > epoch.first:
+                        self._choice.note(self._way, seconds / done)
+                    longest = int(done * CHUNK_SECONDS / max(seconds, 1e-6))
+                    epoch.chunk = max(1, min(max(epoch.chunk, done * 8), longest))
+                    first = last
 
 
 class ShardedEpoch:
@@ -155,13 +179,20 @@ class ShardedEpoch:
             self.exchange = sharding.find_exchange(step.net.flat_gradients)
             if self.accumulator.stack is not self.exchange.stack:
                 self.accumulator.use_stack(self.exchange.stack)
+            if self.exchange.sends_gradients and OVERLAPS:
+                self.accumulator.tell_early()
         epoch.plan(step)  # by which a rule gets its arrays; the stack must be there
+        if self.exchange is not None and self.exchange.sends_gradients:
+            self.exchange.cut(self.accumulator.bounds.tolist())
+            sharding.choose_way(self.exchange)
         self.buffers = ChangingBuffers(step.net, step.loss, step.rule)
         self.carried = CarriedRows(step.net, step.rule)
-        self.part = self._choose_part()
+        self.early: EarlySections | None = None
+        self.slices = self._choose_slices()
         self.run_parts = self._compile() or self._run_in_python
         if self.carried:
             self.run_parts = self.carried.run_each(self.run_parts, epoch.batch_size)
+        self._started = False
         self.offsets: dict[tuple[Any, str], int] = {}
         if sharding.ranks is not None:
             self.offsets = {key: getattr(*key) for key in self._find_increments()}
@@ -186,14 +217,14 @@ class ShardedEpoch:
                 run(*arguments)
 
         with locked(step.net):
-            nothing = np.zeros((1, 4), self.dtype), 0, 0, np.zeros(1), epoch.outputs[:0]
+            nothing = np.zeros((1, 5), self.dtype), 0, 0, np.zeros(1), epoch.outputs[:0]
             run_parts(epoch.pieces[0], np.zeros((1, 2), np.int64), *nothing)
         return run_parts
 
     def _run_in_python(self, piece, places, table, first, last, losses, room) -> None:
         """Run parts one by one, of several functions each, or as plain Python."""
         epoch, step = self.epoch, self.step
-        names = ("share", "fresh", "place", "additions")
+        names = ("share", "fresh", "place", "additions", "ticket")
         for k in range(first, last):
             begin, end = (places[k] + piece.shift).tolist()
             settings = dict(zip(names, table[k].tolist(), strict=True))
@@ -223,7 +254,7 @@ class ShardedEpoch:
             before, buffers, carried = [getattr(*key) for key in keys], self.buffers.read(), self.carried.read()
             size = min(epoch.batch_size * epoch.accumulate, piece.last - epoch.first)
             layout = self.sharding.find_layout(size, epoch.batch_size)
-            table = np.zeros((len(layout.parts), 4), self.dtype)
+            table = np.zeros((len(layout.parts), 5), self.dtype)
             places = layout.parts[:, 1:] + (max(epoch.first, piece.place) - piece.shift)
             with locked(step.net):
                 self.run_parts(piece, places, table, 0, 1, np.zeros(len(places)), epoch.outputs[:0])
@@ -242,12 +273,12 @@ class ShardedEpoch:
             assert increments is not None
             module.write_number(name, offset + parts * increments[module, name])
 
-    def _choose_part(self) -> slice | None:
-        """Choose which part of the parameters this rank updates, before it gets the others; None for all of them."""
+    def _choose_slices(self) -> list[slice] | None:
+        """Choose which slices of the parameters this rank updates, before it gets the others; None for all of them."""
         exchange, optimizer = self.exchange, self.step.optimizer
         if exchange is None or exchange.whole or self.epoch.singly or not isinstance(optimizer, SliceOptimizer):
             return None
-        return exchange.own if optimizer.can_update_part else None
+        return exchange.own if optimizer.can_update_slices else None
 
     def gather_parts(self) -> None:
         """Get the parts of vectors that other ranks have updated."""
@@ -295,6 +326,20 @@ class ShardedEpoch:
 
     # -- a step ----------------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def exchange_early(self) -> Iterator[None]:
+        """Context in which sections of the gradients are exchanged while others are being computed, if there are any.
+
+        The first step is not among these: it may be run twice, the first time with bounds checks.
+        """
+        self.early, self._started = None, False
+        try:
+            yield
+        finally:
+            if self.early is not None:
+                self.early.close()
+                self.accumulator.ticket, self.accumulator.pipe = 0.0, -1
+
     def run_step(self, piece: Piece, first: int, last: int, total: float) -> float:
         """Run a step, on the samples first to last of the order; returns the sum of the losses."""
         epoch, sharding, start = self.epoch, self.sharding, time.perf_counter()
@@ -308,9 +353,12 @@ class ShardedEpoch:
             if self.offsets:
                 self._set_counters(layout.own[0])
             self.carried.begin(layout, sharding.ranks)
+            early = self._begin_early()
+            if early is not None and layout.own[0] < layout.own[1]:
+                table[layout.own[1] - 1, TICKET] = early.begin_step(layout.covers)
             old, changes = self._run_own(layout, piece, places, table, losses, room)
             middle = time.perf_counter()
-            losses, changes = self._sum_up(layout, losses, changes)
+            losses, changes = self._sum_up(layout, losses, changes, [] if early is None else early.end_step())
             end = time.perf_counter()
             wrong = np.flatnonzero(~np.isfinite(losses))
             if len(wrong):
@@ -332,14 +380,14 @@ class ShardedEpoch:
         return total
 
     def _update(self) -> float:
-        """Update the model, or the own part of it, and get the others; returns the time when the own one was done."""
-        if self.part is None:
+        """Update the model, or the own slices of it, and get the others; returns the time when the own one was done."""
+        if self.slices is None:
             self.step.update()
             return time.perf_counter()
         assert self.exchange is not None
         assert isinstance(self.step.optimizer, SliceOptimizer)
         self.sharding._late = self
-        self.step.optimizer.update_part(self.net, self.part.start, self.part.stop)
+        self.step.optimizer.update_slices(self.net, self.slices)
         updated = time.perf_counter()
         self.exchange.spread(self.net.flat_parameters)
         return updated
@@ -363,7 +411,20 @@ class ShardedEpoch:
                 break
         return old, changes
 
-    def _sum_up(self, layout: StepLayout, losses: np.ndarray, changes: dict) -> tuple[np.ndarray, dict]:
+    def _begin_early(self) -> EarlySections | None:
+        """Find the thread of early exchanges, from the second step of an epoch on, if sections are sent early now."""
+        way, started, self._started = self.sharding._way, self._started, True
+        if way is None or not (way.early and started):
+            return None
+        if self.early is None:
+            assert self.exchange is not None
+            self.early = EarlySections(self.exchange)
+            self.accumulator.pipe = self.early.pipe
+        return self.early
+
+    def _sum_up(
+        self, layout: StepLayout, losses: np.ndarray, changes: dict, begun: list[Pending]
+    ) -> tuple[np.ndarray, dict]:
         """Sum up the gradients of all ranks; returns the losses of all parts, and the changes by all shards."""
         sharding, exchange = self.sharding, self.exchange
         if exchange is None:
@@ -374,8 +435,9 @@ class ShardedEpoch:
         own = [changes.get(shard, np.zeros(size)) for shard in layout.rank_shards[rank]] if size else []
         notes = np.concatenate([[0.0], losses[first:last], *own])
         each = list(zip(layout.rank_parts, layout.rank_shards, strict=True))
-        noted = exchange.sum_up(layout.covers, layout.rest, notes, [1 + b - a + len(s) * size for (a, b), s in each])
-        if self.part is None:
+        sizes = [1 + b - a + len(s) * size for (a, b), s in each]
+        noted = exchange.sum_up(layout.covers, layout.rest, notes, sizes, begun)
+        if self.slices is None:
             exchange.spread(exchange.vector)
         for ((a, b), shards), note in zip(each, noted, strict=True):
             losses[a:b] = note[1 : 1 + b - a]
