@@ -1,7 +1,8 @@
 """One input, up to three right outputs: a mixture of Gaussians against the best single Gaussian on the inverse problem.
 
 Both models differ in their outputs only, and are trained by maximum likelihood (Bishop and Bishop, Deep Learning,
-section 6.5). With matplotlib the predicted densities are drawn into inverse_density.png, or the file that is named.
+section 6.5). With matplotlib the predicted densities are drawn into inverse_density.png, or what is named: svg, png, or
+files.
 """
 
 import sys
@@ -10,7 +11,9 @@ import numpy as np
 from bprop.datasets import InverseProblem
 from bprop.modules import Constant, GaussianNLL, Linear, MixtureDensity, Sequential, Tanh, manual_seed
 from bprop.trainers import Adam, CosineSchedule, Trainer
+from bprop.trainers.plots.files import save_plots, split_plot_files
 
+files, _ = split_plot_files(sys.argv[1:], "inverse_density.png")
 data = InverseProblem()
 
 
@@ -32,8 +35,8 @@ def density(trainer, x, t):
     return np.exp(log_density).reshape(len(x), len(t)).T
 
 
-def draw(trainers, path):
-    """A panel for each trainer: the density that it predicts, and the test samples."""
+def draw(trainers):
+    """A panel for each trainer: the density that it predicts, and the test samples; returns the figure."""
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 
@@ -50,7 +53,7 @@ def draw(trainers, path):
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("t")
     figure.suptitle("Predicted density p(t | x) and test samples", fontsize=12)
-    figure.savefig(path, dpi=150)
+    return figure
 
 
 trainers = {
@@ -60,6 +63,6 @@ trainers = {
 for title, trainer in trainers.items():
     print(f"{title:15}  test loss {trainer.evaluate(data)['loss']:.4f}")
 try:
-    draw(trainers, sys.argv[1] if len(sys.argv) > 1 else "inverse_density.png")
+    print(save_plots(draw(trainers), files))
 except ImportError:
     print("no plot: pip install 'bprop[plot]' brings matplotlib")

@@ -2,16 +2,18 @@
 
 The values are those of each module's fprop, the derivatives those of its bprop for a gradient of 1. Prints the largest
 derivative of each unit, and from which x on it is less than a tenth of that: there the unit is saturated, and passes
-hardly any gradient on. Draws sigmoids.png if matplotlib is there.
+hardly any gradient on. Draws sigmoids.png if matplotlib is there, or what is named: `sigmoids.py svg png`.
 
 Source: Goodfellow et al., Deep Learning, draft section 6.4.3 (6.3.2 and 6.3.3 of the published book); Bishop and
 Bishop, Deep Learning, figure 6.12 (tanh, hard tanh) and section 5.4 (the logistic sigmoid and the probit).
 """
 
 import math
+import sys
 
 import numpy as np
 from bprop.modules import Elementwise, Hardsigmoid, Hardtanh, Sigmoid, Softsign, Tanh, erf
+from bprop.trainers.plots.files import save_plots, split_plot_files
 
 
 class Erf(Elementwise):
@@ -61,7 +63,7 @@ def find_saturation(unit):
 
 
 def draw():
-    """Values above, derivatives below; a column for each range of values."""
+    """Values above, derivatives below; a column for each range of values; returns the figure."""
     colours = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"]
     figure, panels = plt.subplots(2, 2, figsize=(9.4, 6.4), dpi=150, sharex=True, layout="constrained")
     for (title, units), (upper, lower) in zip(UNITS.items(), panels.T, strict=True):
@@ -79,10 +81,11 @@ def draw():
     for axes in panels.flat:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25, lw=0.6)
-    figure.savefig("sigmoids.png")
+    return figure
 
 
 if __name__ == "__main__":
+    files, _ = split_plot_files(sys.argv[1:], "sigmoids.png")
     print("unit              largest derivative  a tenth of it at x =")
     for units in UNITS.values():
         for name, unit in units.items():
@@ -96,5 +99,4 @@ if __name__ == "__main__":
     except ImportError:
         print("no plot: matplotlib is not installed")
     else:
-        draw()
-        print("drawn: sigmoids.png")
+        print(save_plots(draw(), files))

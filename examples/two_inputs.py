@@ -1,9 +1,11 @@
 """Two inputs and two outputs: the upper half of a digit and whether it is odd; which digit it is, and its ink below.
 
 python examples/two_inputs.py writes both inputs and both targets into two_inputs.npz and trains in Python;
-`bprop train examples/two_inputs.yaml` trains the same model from the file.
+`bprop train examples/two_inputs.yaml` trains the same model from the file. Draws the model to two_inputs.svg, or to
+what is named: svg, png, or files.
 """
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,9 @@ from bprop.modules import (
     manual_seed,
 )
 from bprop.trainers import SGD, Trainer
+from bprop.trainers.plots.files import save_plots, split_plot_files
 
+files, _ = split_plot_files(sys.argv[1:], "two_inputs.svg")
 digits = Digits()
 images = np.concatenate([digits.train.x, digits.test.x]) / np.float32(16)
 digit = np.concatenate([digits.train.y, digits.test.y])
@@ -58,4 +62,4 @@ trainer = Trainer(model, loss, SGD(lr=0.1, momentum=0.9), quiet=True)
 trainer.fit((x[:1400], target[:1400]), epochs=30, batch_size=32)
 metrics = trainer.evaluate((x[1400:], target[1400:]))
 print(f"digits right: {metrics['digit_accuracy']:.3f}   ink: rmse {metrics['ink_rmse']:.2f} of {ink.std():.2f}")
-model.graph("svg", (1, 33), loss, (1, 2)).save("two_inputs.svg")
+print(save_plots(model.graph("svg", (1, 33), loss, (1, 2)), files))

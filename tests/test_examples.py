@@ -34,6 +34,31 @@ def run(name, folder):
     return done.stdout
 
 
+def check_drawn(folder, *names):
+    """These plots are there, each in the format that its name says, and no others; none without matplotlib."""
+    drawn = {each.name for end in ("png", "svg") for each in folder.glob(f"*.{end}")}
+    assert drawn == (set(names) if find_spec("matplotlib") is not None else set())
+    for name in drawn:
+        begin = (folder / name).read_bytes()[:8]
+        assert begin == b"\x89PNG\r\n\x1a\n" if name.endswith("png") else begin.startswith((b"<?xml", b"<svg"))
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("sigmoids.py sigmoids.pdf", "sigmoids.pdf: expected a file that ends in .png or .svg"),
+        ("sigmoids.py sgv", "sgv: expected png, svg, or files that end in .png or .svg"),
+        ("derivatives/gradient_cost.py 2e3 1 7", "7: expected at most 2 arguments and png, svg, or files"),
+        ("parallel/simulate.py efficiency.png", "efficiency.png: expected a file that ends in .svg"),
+    ],
+)  # fmt: skip
+def test_formats_that_examples_do_not_draw(folder, command, message):
+    done = run_python(command.split(), folder, strict=True)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert not done.stdout
+
+
 def test_own_loop(folder):
     output = run("own_loop.py", folder)
     assert output.count("epoch") == 20
@@ -107,12 +132,11 @@ def test_swish_checks_its_gradients(folder, tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.jit
 def test_a_mixture_beats_one_gaussian(folder):
-    output = run("inverse_density.py", folder)
+    output = run("inverse_density.py density.svg inverse_density.png", folder)
     one, three = (float(value) for value in re.findall(r"test loss (\S+)", output))
     assert three < one - 0.4
-    drawn = find_spec("matplotlib") is not None
-    assert (folder / "inverse_density.png").exists() == drawn
-    assert ("no plot" in output) != drawn
+    check_drawn(folder, "density.svg", "inverse_density.png")
+    assert ("no plot" in output) != (find_spec("matplotlib") is not None)
 
 
 @pytest.mark.slow
@@ -132,11 +156,14 @@ def test_an_evaluation_trace(folder):
     assert "the derivative for x1: 16.77811219786" in output
     assert "\nv7  v5 + v6    8.47976   16.7781\n" in output
     assert "adjoint 16.7781" in (folder / "evaluation_trace.svg").read_text(encoding="utf-8")
+    assert "\ndrawn: evaluation_trace.svg\n" in output
     assert float(output.split()[-1]) < 1e-14
 
 
 def test_four_derivatives(folder):
-    output = run("derivatives/four_derivatives.py", folder)
+    both = find_spec("matplotlib") is not None
+    output = run("derivatives/four_derivatives.py" + " svg png" * both, folder)
+    assert (folder / "bishop.png").exists() == (folder / "geron.png").exists() == both
     assert "\nreverse mode        16.7781121979  8.80520293548  " in output
     assert "the Hessian times (1, 0): {'x': 8.0, 'y': 6.0}" in output
     assert "adjoint 24" in (folder / "geron.svg").read_text(encoding="utf-8")
@@ -151,7 +178,7 @@ def test_four_derivatives(folder):
 
 
 def test_numerical_derivatives(folder):
-    output = run("derivatives/numerical_derivatives.py", folder)
+    output = run("derivatives/numerical_derivatives.py svg", folder)
     table, fits = output.split("\n\n")[1:]
     rows = {line.split()[0]: [float(word) for word in line.split()[1:]] for line in table.splitlines()[1:]}
     assert rows["1e-08"][0] < 1e-7 < rows["1e-02"][0]
@@ -161,7 +188,7 @@ def test_numerical_derivatives(folder):
     expected = {"forward, truncation": 1, "forward, rounding": -1, "central, truncation": 2, "central, rounding": -1}
     for name, slope in expected.items():
         assert float(slopes[name]) == pytest.approx(slope, abs=0.03)
-    assert (folder / "numerical_derivatives.png").exists() == (find_spec("matplotlib") is not None)
+    check_drawn(folder, "numerical_derivatives.svg")
 
 
 def load_example(name):
@@ -173,14 +200,14 @@ def load_example(name):
 
 def test_sigmoidal_units(folder, monkeypatch):
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
-    lines = [re.split(r"  +", line) for line in run("sigmoids.py", folder).splitlines()[1:8]]
+    lines = [re.split(r"  +", line) for line in run("sigmoids.py svg png", folder).splitlines()[1:8]]
     figures = {name: (float(largest), float(place)) for name, largest, place in lines}
     assert figures["logistic sigmoid"] == (0.25, 3.64)  # 1/4, and tanh's at half the distance
     assert figures["tanh"] == (1.0, 1.82)
     assert figures["erf (probit)"] == (0.7979, 2.15)  # √(2/π), √(2 ln 10)
     assert figures["softsign"] == (1.0, 2.16)  # √10 - 1
     assert figures["arctan"] == (0.6366, 3.0)  # 2/π
-    assert (folder / "sigmoids.png").exists() == (find_spec("matplotlib") is not None)
+    check_drawn(folder, "sigmoids.svg", "sigmoids.png")
 
 
 def test_sigmoidal_units_have_their_derivatives():
@@ -284,12 +311,12 @@ def test_derivatives(folder, monkeypatch):
 
 @pytest.mark.jit
 def test_cost_of_gradients(folder):
-    output = run("derivatives/gradient_cost.py 2200 1000", folder)
+    output = run("derivatives/gradient_cost.py 2200 1000 cost.svg", folder)
     table = [line.split() for line in output.splitlines()[1:3]]
     assert [(int(row[0]), row[-2:]) for row in table] == [(544, ["measured", "whole"]), (2112, ["measured", "whole"])]
     assert all(float(row[1]) < float(row[5]) for row in table)
     assert "slope" not in output  # both are too small for a fit
-    assert (folder / "gradient_cost.png").exists() == (find_spec("matplotlib") is not None)
+    check_drawn(folder, "cost.svg")
     assert ("drawn" in output) != ("no plot" in output)
 
 
@@ -357,12 +384,12 @@ def test_hopfield_networks(folder, monkeypatch):
 
 def test_the_capacity_of_hopfield_networks(folder, monkeypatch):
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
-    output = run("energy/hopfield_capacity.py 40 100 200", folder)
+    output = run("energy/hopfield_capacity.py 40 100 200 svg", folder)
     assert "in theory 0.1379 patterns a neuron, with an overlap of 0.967" in output
     rows = [[float(share) for share in row.split()] for row in re.findall(r"^recalled (.*)$", output, re.MULTILINE)]
     assert all(row[0] == 1 > 0.8 > row[-1] for row in rows)
     assert float(re.search(r"are lost at (\S+) \+ ", output)[1]) == pytest.approx(0.138, abs=0.08)
-    assert (folder / "hopfield_capacity.png").exists() == (find_spec("matplotlib") is not None)
+    check_drawn(folder, "hopfield_capacity.svg")
     assert ("drawn" in output) != ("no plot" in output)
 
 

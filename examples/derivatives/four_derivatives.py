@@ -1,14 +1,18 @@
 """Four ways to a derivative: by hand, by differences, by SymPy, and automatically; and what formulas cost as they grow.
 
 Bishop and Bishop, Deep Learning, section 8.2, and Géron, Hands-On Machine Learning, appendix D. The symbolic lines need
-SymPy: pip install 'bprop[symbolic]'. Writes drawings: bishop.svg, geron.svg, and geron_derivative.svg.
+SymPy: pip install 'bprop[symbolic]'. Writes drawings: bishop.svg, geron.svg, and geron_derivative.svg, or PNG
+files, or both: `four_derivatives.py svg png`.
 """
 
+import sys
 from importlib.util import find_spec
 
 import numpy as np
 from bprop.modules.autodiff import Formula, compare_derivatives, derive, hessian_times
+from bprop.trainers.plots.files import save_plots, split_plot_files
 
+files, _ = split_plot_files(sys.argv[1:], "bishop.svg")
 symbolic = find_spec("sympy") is not None
 
 
@@ -46,15 +50,16 @@ print("\nReverse over forward, the Hessian times (1, 0):", hessian_times(geron, 
 trace = derive(bishop, 1.0, 2.0)
 trace.tangent(x1=1.0)
 trace.bprop()
-trace.graph().save("bishop.svg")
+print(save_plots(trace.graph(), files))
 trace = derive(geron, 3.0, 4.0)
 trace.bprop()
-trace.graph(constants=True).save("geron.svg")
+print(save_plots(trace.graph(constants=True), [path.with_stem("geron") for path in files]))
 
 if symbolic:
     simple = Formula.from_trace(derive(lambda x, y: 5 + x * y, 3.0, 4.0))
     print(f"\nd/dx ({simple}) = {simple.derivative('x', prune=False)} = {simple.derivative('x')}")
-    simple.derivative("x", prune=False).graph().save("geron_derivative.svg")
+    graph = simple.derivative("x", prune=False).graph()
+    print(save_plots(graph, [path.with_stem("geron_derivative") for path in files]))
     print("\nd/dw1 of the two layers:", Formula.from_trace(derive(two_layers, 0.3, 0.1, 0.7, -0.2)).derivative("w1"))
 
     def layers(count):

@@ -5,6 +5,7 @@ calls, takes the time; draws gradient_cost.png if matplotlib is there. Widths ar
 whole SIMD vectors: between two of them the time stands still and then jumps.
 
 python examples/derivatives/gradient_cost.py [largest number of parameters] [seconds for the differences of one model]
+    [svg, png, or files to draw]
 """
 
 import sys
@@ -12,12 +13,14 @@ import time
 
 import numpy as np
 from bprop.modules import Linear, MeanSquaredError, Sequential, Tanh, manual_seed
+from bprop.trainers.plots.files import save_plots, split_plot_files
 
 WIDTHS = (16, 32, 64, 96, 128, 160, 256, 512, 1024, 2048)
 SAMPLES, STEP = 512, 1e-2
 FIT_FROM = 15_000  # parameters
-largest = float(sys.argv[1]) if len(sys.argv) > 1 else 1e7
-budget = float(sys.argv[2]) if len(sys.argv) > 2 else 30.0  # differences that take longer are 2 W times one loss
+files, numbers = split_plot_files(sys.argv[1:], "gradient_cost.png", others=2)
+largest = float(numbers[0]) if numbers else 1e7
+budget = float(numbers[1]) if len(numbers) > 1 else 30.0  # differences that take longer are 2 W times one loss
 loss = MeanSquaredError()
 
 
@@ -126,7 +129,7 @@ def draw(sizes, gradient, differences, whole, slopes):
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="upper left", fontsize=9, facecolor="white", edgecolor="none", framealpha=1)
     figure.tight_layout()
-    figure.savefig("gradient_cost.png")
+    return figure
 
 
 table = [np.array(column) for column in zip(*rows, strict=True)]
@@ -143,5 +146,4 @@ try:
 except ImportError:
     print("no plot: matplotlib is not installed")
 else:
-    draw(*table, slopes)
-    print("drawn: gradient_cost.png")
+    print(save_plots(draw(*table, slopes), files))

@@ -2,11 +2,17 @@
 
 The function is the one of their section 8.2, x1 x2 + exp(x1 x2) - sin(x2) at (1, 2); its derivative by x1 is 2 + 2 e².
 Prints a table, and draws numerical_derivatives.png, with enough steps to show the noise of rounding, if matplotlib is
-there: an error of truncation, O(h) or O(h²), falls with the step until one of rounding, about ε/h, takes over.
+there, or what is named after the script, such as `svg` or `svg png`: an error of truncation, O(h) or O(h²), falls with
+the step until one of rounding, about ε/h, takes over.
 """
+
+import sys
 
 import numpy as np
 from bprop.modules.autodiff import central_difference, complex_step, derive, difference_errors, forward_difference
+from bprop.trainers.plots.files import save_plots, split_plot_files
+
+files, _ = split_plot_files(sys.argv[1:], "numerical_derivatives.png")
 
 
 def f(x1, x2=2.0):
@@ -79,7 +85,7 @@ def draw():
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, lw=0.6)
     axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.1), fontsize=9, frameon=False)
-    figure.savefig("numerical_derivatives.png")
+    return figure
 
 
 try:
@@ -90,5 +96,4 @@ try:
 except ImportError:
     print("no plot: matplotlib is not installed")
 else:
-    draw()
-    print("drawn: numerical_derivatives.png")
+    print(save_plots(draw(), files))

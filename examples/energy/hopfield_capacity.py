@@ -5,17 +5,19 @@ overlap of what infinite networks recall with the pattern falls to 0.967 at the 
 Gutfreund and Sompolinsky 1985). Of a finite network the capacity is measured twice: as the load after which its mean
 overlap is below these 0.967; and, of several sizes, by the load at which half of the patterns are lost, which is
 0.138 + c / √N. Run with a number of patterns a point, by default 1000, and sizes of at least 100:
-`hopfield_capacity.py 1000 200 400 800`.
+`hopfield_capacity.py 1000 200 400 800`. Draws hopfield_capacity.png, or what is named, too, such as `svg` or `svg png`.
 """
 
 import sys
 
 import numpy as np
 from bprop.modules.layers.energy.hopfield_memory import compute_retrieval, find_load, measure_capacity
+from bprop.trainers.plots.files import save_plots, split_plot_files
 
 LOADS = (0.05, 0.08, 0.1, 0.11, 0.12, 0.13, 0.14, 0.15, 0.16, 0.17, 0.18, 0.2, 0.22, 0.25)
-patterns = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-sizes = [int(size) for size in sys.argv[2:]] or [200, 400, 800]
+files, numbers = split_plot_files(sys.argv[1:], "hopfield_capacity.png", others=99)
+patterns = int(numbers[0]) if numbers else 1000
+sizes = [int(size) for size in numbers[1:]] or [200, 400, 800]
 
 theory_loads, theory_overlaps = compute_retrieval()
 capacity, least = theory_loads[-1], theory_overlaps[-1]
@@ -54,5 +56,4 @@ else:
         axis.axvline(capacity, color="gray", linestyle=":", label=f"{capacity:.3f}")
         axis.set(title=title, xlabel="patterns a neuron", ylim=(0, 1.03))
         axis.legend()
-    figure.savefig("hopfield_capacity.png", dpi=110)
-    print("drawn: hopfield_capacity.png")
+    print(save_plots(figure, files, dpi=110))

@@ -271,6 +271,8 @@ def main() -> None:
     parser.add_argument("picture", nargs="?", type=Path, help="an SVG file to draw")
     parser.add_argument("--table", choices=("scaling", "loss"), default="scaling")
     arguments = parser.parse_args()
+    if arguments.picture is not None and arguments.picture.suffix.lower() != ".svg":
+        parser.error(f"{arguments.picture}: expected a file that ends in .svg")
     if arguments.picture:
         draw(arguments.picture)
     elif arguments.table == "scaling":

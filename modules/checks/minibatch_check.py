@@ -71,7 +71,7 @@ def wrap_output_shape(module: Module, trial: bool) -> None:
     output_shape = module.output_shape
     own = trial and not is_internal(type(module).__module__) and type(module).output_shape is not Module.output_shape
 
-    def checked_shape(input_shape):
+    def checked_shape(input_shape, *others):
         if not is_table_of_shapes(input_shape):
             try:
                 check_module_minibatch(module, tuple(input_shape))
@@ -81,7 +81,7 @@ def wrap_output_shape(module: Module, trial: bool) -> None:
             except Exception as error:
                 module.place_once(error)
                 raise
-        return output_shape(input_shape)
+        return output_shape(input_shape, *others)
 
     vars(module)["output_shape"] = checked_shape
 

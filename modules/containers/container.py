@@ -30,6 +30,7 @@ class Container(Module):
     """
 
     framework_base = True
+    is_drawn_whole = False  # whether drawings of models show it as one node, and not its children
 
     def call_fprop(self, call: Call, x):
         """y, by calls of the children's `fprop`."""

@@ -28,9 +28,8 @@ class ModelDiagram(Diagram):
         """Record a container's call of a child; returns its result."""
         if isinstance(child, InternalOp):
             return self._record_op(child, method, *arguments)
-        if isinstance(child, Container) and any(
-            not isinstance(inside, InternalOp) for inside in child.children().values()
-        ):
+        layers = [each for each in child.children().values() if not isinstance(each, InternalOp)]
+        if isinstance(child, Container) and layers and not child.is_drawn_whole:
             return child.call_fprop(self.call, *arguments)
         first = find_weight_owner(child) if child.parameter_count else None
         note = f"{child.parameter_count:,} parameters" if child.parameter_count else ""

@@ -79,7 +79,7 @@ def make_figure(width: float, height: float, title: str) -> Figure:
 
 def save_figure(figure: Figure, path: Path, dpi: int) -> None:
     """Write a figure as PNG or SVG, as the path's end says: whole, and never through a link."""
-    write_atomically(path, render_figure(figure, "svg" if path.suffix == ".svg" else "png", dpi))
+    write_atomically(path, render_figure(figure, "svg" if path.suffix.lower() == ".svg" else "png", dpi))
 
 
 def render_figure(figure: Figure, kind: Literal["png", "svg"], dpi: int) -> bytes:

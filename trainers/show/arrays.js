@@ -30,12 +30,15 @@ function arrayView(id, title, options = {}) {
     }
   };
   draw();
-  if (value.kept) figure.append(h("p", { class: "dim" }, `the first ${value.kept} numbers of ${sizeOf(value.shape)}`));
+  if (value.kept) figure.append(h("p", { class: "cut" }, `Cut off: the page keeps the first ${value.kept.toLocaleString("en")} of these ${sizeOf(value.shape).toLocaleString("en")} numbers; the range and the rms are of these.`));
+  const known = termsKnown(id);
+  if (known) figure.append(h("p", { class: "dim" }, known));
   return figure;
 }
 
 function show(view, index) {
-  view.readout.textContent = `${nameOf({ value: view.id, index })} = ${format(view.numbers[index], 7)}${tokenOf(view.id, view.numbers[index])}`;
+  const cut = cutOff({ value: view.id, index });
+  view.readout.textContent = cut ? `${nameOf({ value: view.id, index })}: ${cut}` : `${nameOf({ value: view.id, index })} = ${format(view.numbers[index], 7)}${tokenOf(view.id, view.numbers[index])}`;
 }
 
 // The text of a token, of the whole numbers that go into the model and of its targets.
@@ -47,7 +50,7 @@ function tokenOf(id, number) {
 function pick(view, index) {
   const ref = resolve({ value: view.id, index });
   setState({ pick: `${ref.value}:${ref.index}` });
-  say(`${nameOf(ref)} is ${format(view.numbers[index], 7)}`);
+  say(cutOff(ref) ? `${nameOf(ref)}: ${cutOff(ref)}` : `${nameOf(ref)} is ${format(view.numbers[index], 7)}`);
 }
 
 function moved(key, index, layout, count) {
@@ -122,7 +125,7 @@ const cursors = new Map(); // where the keys have moved in each image
 
 function image(view) {
   const { numbers, stats } = view;
-  const plan = arrange(view.layout, numbers.length);
+  const plan = arrange(view.layout, sizeOf(view.shape)); // of an array that is cut off, the rest is empty
   const label = `image of ${view.title}, ${formatShape(view.shape)}, from ${format(stats.low)} to ${format(stats.high)}; `
     + "arrow keys move, Enter picks a number";
   const canvas = h("canvas", { width: plan.wide * plan.zoom, height: plan.high * plan.zoom, id: `canvas-${view.id}`, tabindex: 0, role: "application", "aria-roledescription": "image of numbers", "aria-label": label });

@@ -37,6 +37,8 @@ def describe_form(module: Any) -> dict[str, Any]:
     if kind == "conv2d" and module.pads is None:
         settings = {"stride": module.stride, "dilation": module.dilation, "padding": module.before}
         return {"kind": kind, "groups": module.groups, **{key: list(each) for key, each in settings.items()}}
+    if kind == "embedding":
+        return {"kind": kind, "padding": module.padding}
     if kind is not None and kind != "conv2d":
         return {"kind": kind}
     if isinstance(module, Sum):
@@ -82,7 +84,7 @@ def find_largest(module: Any, x: np.ndarray, y: np.ndarray, arrays: Arrays) -> d
     columns = (places + size * np.arange(len(places))[:, None]).reshape(-1, 1)
     values = arrays.add("dy/dx", np.ones((y.size, 1), y.dtype))
     sparse = {"columns": arrays.add("inputs", columns.astype(np.int64)), "values": values}
-    return {"kind": "jacobian", "columns": int(x.size), "weights": {}, "sparse": sparse, "whole": True}
+    return {"kind": "jacobian", "columns": int(x.size), "sparse": sparse, "whole": True}
 
 
 def describe_norm(module: Any, x: np.ndarray, arrays: Arrays) -> dict[str, Any] | None:

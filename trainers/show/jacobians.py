@@ -13,6 +13,7 @@ from .arrays import Arrays
 from .forms import complete_form
 from .probes import DENSE, Stopwatch, choose_rows, find_blocks, find_diagonal, find_places, keep_largest
 from .walk import Walk
+from .weight_terms import record_weight_terms
 
 ROWS = 1_000  # outputs of a module all of whose rows are computed, at most
 SIZE = 8_000_000  # numbers of such a Jacobian
@@ -28,15 +29,17 @@ def record_jacobians(walk: Walk, arrays: Arrays) -> None:
     calls = [each for each in walk.forward if find_form(walk, each)["kind"] == "jacobian" and each.method == "fprop"]
     calls.sort(key=lambda each: np.size(walk.values[each.target]))
     gradients, watch = walk.net.flat_gradients.copy(), Stopwatch(SECONDS)
+    by_weights: dict[Any, dict[str, np.ndarray]] = {}
     with uncompiled(), plain_python(), np.errstate(all="ignore"):
         for call in walk.forward:
             add_slopes(walk, call, arrays)
         for call in calls:
             form = find_form(walk, call)
             form["kind"] = "other"
-            form.update(describe_call(walk, call, watch, arrays) or {})
+            form.update(describe_call(walk, call, watch, arrays, by_weights) or {})
             if form["kind"] == "elementwise":
                 arrays.values[form["slope"]]["name"] = f"dy/dx of {walk.modules[walk.places[call.module]]['short']}"
+        record_weight_terms(walk, arrays, by_weights)
         walk.net.flat_gradients[:] = gradients
 
 
@@ -56,8 +59,13 @@ def add_slopes(walk: Walk, call: Any, arrays: Arrays) -> None:
         form["slopes"].append(arrays.add(f"dy/db of {short}", call.module.bprop_other(ones)))
 
 
-def describe_call(walk: Walk, call: Any, watch: Stopwatch, arrays: Arrays) -> dict[str, Any] | None:
-    """Describe the derivatives of one call: by a formula, else by probing its bprop."""
+def describe_call(
+    walk: Walk, call: Any, watch: Stopwatch, arrays: Arrays, by_weights: dict[Any, dict[str, np.ndarray]]
+) -> dict[str, Any] | None:
+    """Describe the derivatives of one call: by a formula, else by probing its bprop.
+
+    Of a small module those by its parameters are added to `by_weights`, (outputs, numbers of the parameter) each.
+    """
     module: Any = call.module
     x, y = walk.values[call.arguments[0]], walk.values[call.target]
     if is_called_twice(walk, call):
@@ -66,7 +74,8 @@ def describe_call(walk: Walk, call: Any, watch: Stopwatch, arrays: Arrays) -> di
     if form is not None or not fits_one_call(walk, call):
         return form
     if x.size * y.size <= DENSE and y.size <= ROWS:
-        return compute_jacobian(module, x, y, arrays)
+        by_weights[module], form = compute_jacobian(module, x, y, arrays)
+        return form
     return (
         find_diagonal(module, x, y, arrays)
         or find_places(module, x, y, arrays)
@@ -90,8 +99,10 @@ def fits_one_call(walk: Walk, call: Any) -> bool:
     return is_float and len(backward) == len(floats) == 1 and floats[0] is read[0] and backward[0].method == "bprop"
 
 
-def compute_jacobian(module: Any, x: np.ndarray, y: np.ndarray, arrays: Arrays) -> dict[str, Any]:
-    """Compute dy/dx, and dy/dw of small parameters w, of a module that has just run fprop."""
+def compute_jacobian(
+    module: Any, x: np.ndarray, y: np.ndarray, arrays: Arrays
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Compute dy/dw of small parameters w, and dy/dx, of a module that has just run fprop."""
     small = [name for name in module._parameters if vars(module)[name].size * y.size <= DENSE]
     by_parameter = {name: np.empty((y.size, vars(module)[name].size), y.dtype) for name in small}
     matrix = np.empty((y.size, x.size), y.dtype)
@@ -104,9 +115,7 @@ def compute_jacobian(module: Any, x: np.ndarray, y: np.ndarray, arrays: Arrays) 
         for name, rows in by_parameter.items():
             rows[k] = vars(module)[f"grad_{name}"].ravel()
         unit[k] = 0
-    weights = {name: arrays.add(f"dy/d{name}", rows) for name, rows in by_parameter.items()}
-    dense = arrays.add("dy/dx", matrix)
-    return {"kind": "jacobian", "columns": int(x.size), "weights": weights, "dense": dense}
+    return by_parameter, {"kind": "jacobian", "columns": int(x.size), "dense": arrays.add("dy/dx", matrix)}
 
 
 def compute_rows(walk: Walk, call: Any, watch: Stopwatch, arrays: Arrays) -> dict[str, Any]:
@@ -131,7 +140,7 @@ def compute_rows(walk: Walk, call: Any, watch: Stopwatch, arrays: Arrays) -> dic
         unit[k] = 0
     known = order[: len(rows)].astype(np.int64)
     form = {
-        "kind": "jacobian", "columns": int(x.size), "weights": {}, "whole": all(each[2] for each in rows),
+        "kind": "jacobian", "columns": int(x.size), "whole": all(each[2] for each in rows),
         "sparse": {"columns": arrays.add("inputs", np.stack([each[0] for each in rows])),
                    "values": arrays.add("dy/dx", np.stack([each[1] for each in rows]))},
     }  # fmt: skip

@@ -5,9 +5,11 @@ function explain(ref) {
   ref = resolve(ref);
   const maker = MAKERS.get(ref.value), total = numberAt(ref);
   if (!maker) return { head: "an input of this step", terms: [], total };
-  const made = { parameter: ofParameter, gradient: ofGradient, change: ofChange, fprop: ofOutput, bprop: ofGradX,
+  const made = { parameter: ofParameter, gradient: ofGradient, inner: ofInner, change: ofChange, fprop: ofOutput, bprop: ofGradX,
     loss: ofLoss, grad: ofLossGradient, line: ofLine }[maker.role](maker, ref);
-  made.terms = made.terms.filter((each) => [each.up, ...each.by].every((one) => !one || numberAt(one) !== undefined)); // of arrays that are cut off
+  const count = made.terms.length;
+  made.terms = made.terms.filter((each) => [each.up, ...each.by].every((one) => !one || numberAt(one) !== undefined));
+  made.cut = made.terms.length < count; // of arrays that are cut off
   const sum = made.terms.reduce((a, term) => a + term.value, 0);
   const isSum = made.terms.length > 0 && !made.derivatives;
   const rest = isSum ? total - sum : 0;
@@ -101,6 +103,7 @@ function convOutput(module, form, x, ref) {
 function embeddingOutput(module, form, x, ref) {
   const weight = parameterOf(module, "weight"), width = DATA.values[weight.value].shape[1];
   const token = numberAt(at(x, Math.floor(ref.index / width)));
+  if (token === module.form.padding) return { head: "zero: the token of padding", terms: [] };
   return { head: `the row of token ${token}`, terms: [product(null, at(weight.value, token * width + (ref.index % width)))] };
 }
 
@@ -192,70 +195,6 @@ function localGradX(module, form, grad, i) {
   const terms = LOCAL[form.kind].column(form, i, context).filter(([, d]) => numberAt(d) !== 0).map(([k, d]) => product(at(grad, k), d));
   if (form.rows !== undefined) return { head: `grad_x = Σ grad_y dy/dx, over the ${numbersOf(form.rows).length} outputs whose derivatives are recorded`, terms };
   return { head: "grad_x = Σ grad_y dy/dx", terms };
-}
-
-// Of a weight that several modules share, the terms of all of them.
-function ofGradient(maker, ref) {
-  const own = (step) => Object.entries(DATA.modules[step.module].parameters).find(([, k]) => k === maker.parameter);
-  const parts = DATA.steps.filter((step) => step.kind === "bprop" && own(step)).map((step) => gradientTerms(step, own(step)[0], ref.index));
-  const head = parts.length ? parts[0].head : `gradient of ${DATA.parameters[maker.parameter].name}`;
-  return { head, terms: parts.flatMap((each) => each.terms), weight: `${maker.parameter}:${ref.index}` };
-}
-
-// The terms of the gradient of number i of a parameter, by one bprop.
-function gradientTerms(step, own, i) {
-  const module = DATA.modules[step.module], form = module.form, grad = step.inputs[0], forward = forwardStep(module);
-  const x = forward.inputs[0], shape = DATA.values[parameterOf(module, own).value].shape, terms = [], size = numbersOf(grad).length;
-  if (form.kind === "linear" && own === "weight") {
-    const [out, inside] = shape, o = Math.floor(i / inside);
-    for (let row = 0; row < size / out; row++) terms.push(product(at(grad, row * out + o), at(x, row * inside + (i % inside))));
-    return { head: "grad_weight = Σ grad_y x", terms };
-  }
-  if (form.kind === "linear") {
-    for (let row = 0; row < size / shape[0]; row++) terms.push(product(at(grad, row * shape[0] + i)));
-    return { head: "grad_bias = Σ grad_y", terms };
-  }
-  if (form.kind === "conv2d") return { head: `grad_${own} = Σ grad_y${own === "weight" ? " x" : ""}`, terms: convGradient(module, own, grad, x, i) };
-  if (form.kind === "embedding") {
-    numbersOf(x).forEach((token, place) => token === Math.floor(i / shape[1]) && terms.push(product(at(grad, place * shape[1] + (i % shape[1])))));
-    return { head: "grad_weight = Σ grad_y where the token occurs", terms };
-  }
-  if (form.kind === "norm") {
-    const parts = normParts(form, x, forward.output, module);
-    for (let k = 0; k < size; k++) {
-      if (parts.weightOf(k) !== i) continue;
-      terms.push(own === "bias" ? product(at(grad, k)) : product(at(grad, k), { number: parts.normal(k), name: `x̂ of ${module.short}` }));
-    }
-    return { head: `grad_${own} = Σ grad_y${own === "bias" ? "" : " x̂"}`, terms };
-  }
-  const rows = form.weights && form.weights[own];
-  if (rows !== undefined) {
-    const columns = DATA.values[rows].shape[1];
-    for (let k = 0; k < size; k++) if (numbersOf(rows)[k * columns + i] !== 0) terms.push(product(at(grad, k), at(rows, k * columns + i)));
-    return { head: `grad_${own} = Σ grad_y dy/d${own}`, terms };
-  }
-  return { head: `made by bprop of ${module.label}`, terms: [] };
-}
-
-function convGradient(module, own, grad, x, i) {
-  const { form } = module, value = parameterOf(module, own).value, gradShape = shapeOf(grad), xShape = shapeOf(x), terms = [];
-  const shape = own === "bias" ? [DATA.values[value].shape[0], 1, 1, 1] : shapeOf(value);
-  const [o, c, u, v] = unravel(i, shape), group = Math.floor(o / (shape[0] / form.groups));
-  for (let n = 0; n < gradShape[0]; n++) {
-    for (let p = 0; p < gradShape[2]; p++) {
-      for (let q = 0; q < gradShape[3]; q++) {
-        const up = at(grad, ravel([n, o, p, q], gradShape));
-        if (own === "bias") {
-          terms.push(product(up));
-          continue;
-        }
-        const a = form.stride[0] * p + form.dilation[0] * u - form.padding[0];
-        const b = form.stride[1] * q + form.dilation[1] * v - form.padding[1];
-        if (a >= 0 && b >= 0 && a < xShape[2] && b < xShape[3]) terms.push(product(up, at(x, ravel([n, group * shape[1] + c, a, b], xShape))));
-      }
-    }
-  }
-  return terms;
 }
 
 // -- the loss and the update ---------------------------------------------------------------------------------------------

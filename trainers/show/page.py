@@ -16,8 +16,8 @@ from .texts import reveal, reveal_all
 
 HERE = Path(__file__).parent
 SCRIPTS = (
-    "core", "values", "arrays", "local", "made", "charts", "walk", "weight", "update", "net", "learning", "engine",
-    "play", "main",
+    "core", "values", "arrays", "local", "made", "gradients", "charts", "walk", "weight", "update", "net", "learning",
+    "engine", "play", "main",
 )  # fmt: skip
 FRAME = 'width="100%" height="720" style="border:1px solid #8888"'
 

@@ -97,7 +97,7 @@ def describe_rows(
 ) -> dict[str, Any]:
     """Describe rows of a Jacobian by what is kept of each, both (outputs, kept)."""
     sparse = {"columns": arrays.add("inputs", columns), "values": arrays.add("dy/dx", values)}
-    return {"kind": "jacobian", "columns": int(x.size), "weights": {}, "sparse": sparse, "whole": whole}
+    return {"kind": "jacobian", "columns": int(x.size), "sparse": sparse, "whole": whole}
 
 
 def find_blocks(module: Any, x: np.ndarray, y: np.ndarray, watch: Stopwatch, arrays: Arrays) -> dict[str, Any] | None:

@@ -17,6 +17,13 @@ function numberAt(ref) {
   return ref.number === undefined ? numbersOf(ref.value)[ref.index] : ref.number;
 }
 
+// Long arrays are cut off: null, or why a number of one is not in the page.
+function cutOff(ref) {
+  if (ref.number !== undefined || ref.index < numbersOf(ref.value).length) return null;
+  const { kept, shape } = DATA.values[ref.value];
+  return `this number is not in the page, which keeps the first ${kept.toLocaleString("en")} of the ${sizeOf(shape).toLocaleString("en")} numbers of this array`;
+}
+
 function unravel(index, shape) {
   const place = new Array(shape.length);
   for (let axis = shape.length - 1; axis >= 0; axis--) {
@@ -36,7 +43,7 @@ function sizeOf(shape) {
 
 // -- who has made what -------------------------------------------------------------------------------------------------
 
-const MAKERS = new Map(); // number of a value: { role, step | parameter }
+const MAKERS = new Map(); // number of a value: { role, step | parameter | module }
 
 DATA.steps.forEach((step, k) => {
   if (step.output !== null && !MAKERS.has(step.output)) MAKERS.set(step.output, { role: step.kind, step: k });
@@ -51,11 +58,13 @@ DATA.parameters.forEach((parameter, k) => {
   MAKERS.set(parameter.gradient, { role: "gradient", parameter: k });
   MAKERS.set(parameter.change, { role: "change", parameter: k });
 });
+DATA.modules.forEach((module, k) => Object.keys(module.inner || {}).forEach((id) => MAKERS.set(Number(id), { role: "inner", module: k })));
 
 // A variable of a method that has the content of a value of the step stands for it: `self.y` for the output.
 function sameValue(id, step, name) {
   const module = DATA.modules[step.module];
-  const known = [step.output, ...step.inputs].filter((each) => each !== null);
+  const inner = Object.keys((module && module.inner) || {}).map(Number);
+  const known = [step.output, ...step.inputs, ...inner].filter((each) => each !== null);
   const parameters = module ? Object.entries(module.parameters) : [];
   for (const [own, k] of parameters) {
     if (name === "self.grad_" + own) return DATA.parameters[k].gradient;
@@ -91,6 +100,7 @@ function nameOfValue(id, maker = MAKERS.get(id)) {
     const name = DATA.parameters[maker.parameter].name;
     return { parameter: name, gradient: "grad " + name, change: "change of " + name }[maker.role];
   }
+  if (maker.role === "inner") return DATA.values[id].name;
   const module = moduleOf(DATA.steps[maker.step]);
   if (maker.role === "line") return maker.name;
   if (maker.role === "loss") return "loss";

@@ -124,7 +124,7 @@ function updateArrays(step) {
 function pickedRef() {
   const [value, index] = STATE.pick.split(":").map(Number);
   const known = DATA.values[value];
-  return known && Number.isInteger(index) && index >= 0 && index < numbersOf(value).length ? { value, index } : null;
+  return known && Number.isInteger(index) && index >= 0 && index < sizeOf(known.shape) ? { value, index } : null;
 }
 
 function refButton(ref) {
@@ -133,15 +133,25 @@ function refButton(ref) {
   return button(`${nameOf(ref)} = ${format(numberAt(ref))}`, () => setState({ pick: `${found.value}:${found.index}` }), { class: "ref" });
 }
 
+function cutOffPanel(ref) {
+  const maker = MAKERS.get(resolve(ref).value), parameter = maker && DATA.parameters[maker.parameter];
+  const index = unravel(ref.index, DATA.values[ref.value].shape).join(", ");
+  const found = { parameter: "named_parameters", gradient: "named_gradients" }[maker && maker.role];
+  return h("aside", { class: "made", "aria-label": "what a number is made of" }, h("h3", {}, nameOf(ref)),
+    h("p", {}, cutOff(ref).replace("this", "This"), ", so that it stays small. Pick one of the first ones, or a smaller model, to see what numbers are made of."),
+    parameter && found ? h("p", {}, "In Python: ", h("code", {}, `dict(net.${found}())[${JSON.stringify(parameter.name)}][${index}]`)) : null);
+}
+
 function madePanel() {
   const ref = pickedRef();
   if (!ref) return h("aside", { class: "made", "aria-label": "what a number is made of" }, h("p", { class: "dim" }, "Pick a number of an array, by a click or by Enter, to see what it is made of."));
+  if (cutOff(ref)) return cutOffPanel(ref);
   const made = explain(ref), order = [...made.terms].sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
   const shown = order.slice(0, 24), others = order.slice(24).reduce((a, each) => a + each.value, 0);
   const rows = shown.map((each) => h("tr", {}, h("td", { class: "value" }, format(each.value)),
     h("td", {}, each.text ? h("span", { class: "dim" }, each.text + "  ") : null, [each.up, ...each.by].filter(Boolean).map((by, n) => [n ? " × " : "", refButton(by)]))));
   if (order.length > 24 && !made.derivatives) rows.push(h("tr", {}, h("td", { class: "value" }, format(others)), h("td", {}, `${order.length - 24} smaller terms together`)));
-  if (made.rest) rows.push(h("tr", {}, h("td", { class: "value" }, format(made.rest)), h("td", {}, "what else is in it: terms that are not recorded")));
+  if (made.rest) rows.push(h("tr", {}, h("td", { class: "value" }, format(made.rest)), h("td", {}, made.cut ? "what else is in it: terms of numbers that are cut off in this page" : "what else is in it: terms that are not recorded")));
   return h("aside", { class: "made", "aria-label": "what a number is made of" },
     h("h3", {}, `${nameOf(ref)} = ${format(made.total, 7)}`), h("p", {}, made.head),
     shown.length ? h("table", { class: "terms" }, h("thead", {}, h("tr", {}, h("th", {}, made.derivatives ? "number" : "term"), h("th", {}, "of"))), h("tbody", {}, rows)) : null,

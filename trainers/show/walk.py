@@ -111,6 +111,8 @@ def run_operation(walk: Walk, operation: Operation, arrays: Arrays) -> None:
     arguments = [walk.values[name] for name in operation.arguments]
     before = {name: array.copy() for name, array in gradients_of(module)} if operation.backward else {}
     result, lines = run_traced(module, operation.method, arguments)
+    if operation.backward and isinstance(result, np.ndarray):
+        result = result.copy()  # a buffer of the module, which later calls of its bprop write anew
     walk.values[operation.target] = result
     step = {
         "kind": "bprop" if operation.backward else "fprop",
@@ -134,8 +136,16 @@ def name_arguments(module: Any, method: str) -> list[str]:
 
 
 def gradients_of(module: Any) -> list[tuple[str, np.ndarray]]:
-    """The gradients of a module's own parameters, by the parameters' names."""
-    return [(name, vars(module)[f"grad_{name}"]) for name in module._parameters]
+    """The gradients of a module's parameters, by the parameters' paths."""
+    return [(path, vars(owner)[f"grad_{name}"]) for path, owner, name in list_parameters(module)]
+
+
+def list_parameters(module: Any) -> list[tuple[str, Any, str]]:
+    """The parameters of a module and of those that its own methods call, as (path from it, owner, name)."""
+    found = [(name, module, name) for name in module._parameters]
+    for child_name, child in module._modules.items():
+        found += [(f"{child_name}.{path}", owner, name) for path, owner, name in list_parameters(child)]
+    return found
 
 
 def run_loss(walk: Walk, target: Any, arrays: Arrays) -> None:
@@ -178,12 +188,12 @@ def record_update(walk: Walk, optimizer: Optimizer | None, arrays: Arrays, minib
     elif optimizer is not None:
         step, script = run_update(walk.net, optimizer, arrays)
     after = dict(walk.net.named_parameters())
-    place = 0
+    place, owners = 0, {inside: k for each, k in walk.places.items() for inside in (each, *each.iterate_inside())}
     for (name, array), (module, own) in zip(before, walk.net._owners(), strict=True):
         entry = {
             "name": name,
             "own": own,
-            "module": walk.places.get(module, -1),
+            "module": owners.get(module, -1),
             "value": arrays.add(name, array),
             "gradient": arrays.add(f"gradient of {name}", grad_copies[name]),
             "change": arrays.add(f"change of {name}", after[name] - array),
@@ -192,9 +202,10 @@ def record_update(walk: Walk, optimizer: Optimizer | None, arrays: Arrays, minib
         }
         place += array.size
         for each, k in walk.places.items():  # those with which it is shared, too
-            for named in each._parameters:
-                if vars(each)[named].ctypes.data == vars(module)[own].ctypes.data and vars(each)[named].size:
-                    walk.modules[k]["parameters"][named] = len(walk.parameters)
+            for path, owner, named in list_parameters(each):
+                found = vars(owner)[named]
+                if found.ctypes.data == vars(module)[own].ctypes.data and found.size:
+                    walk.modules[k]["parameters"][path] = len(walk.parameters)
         walk.parameters.append(entry)
     if step is not None:
         described = {"kind": "update", "module": len(walk.modules), "inputs": [], "output": None, "changed": []}

@@ -4,7 +4,7 @@ const MOST_PATHS = 4000, SHOWN_PATHS = 16, MOST_TERMS = 150_000; // terms that a
 
 function currentWeight() {
   const [k, index] = STATE.weight.split(":").map(Number), parameter = DATA.parameters[k];
-  if (parameter && Number.isInteger(index) && index >= 0 && index < numbersOf(parameter.gradient).length) return { k, index };
+  if (parameter && Number.isInteger(index) && index >= 0 && index < sizeOf(DATA.values[parameter.gradient].shape)) return { k, index };
   const first = DATA.quotients[0];
   return first ? { k: first.parameter, index: first.index } : { k: 0, index: 0 };
 }
@@ -13,8 +13,9 @@ function drawWeight() {
   if (!DATA.parameters.length) return h("p", {}, "This model has no weights.");
   const { k, index } = currentWeight(), parameter = DATA.parameters[k];
   const gradient = { value: parameter.gradient, index }, shape = DATA.values[parameter.value].shape;
-  return h("div", { class: "weight" }, weightChooser(k, index, shape),
-    h("h2", {}, `${parameter.name}[${unravel(index, shape).join(", ")}]`),
+  const title = h("h2", {}, `${parameter.name}[${unravel(index, shape).join(", ")}]`);
+  if (cutOff(gradient)) return h("div", { class: "weight" }, weightChooser(k, index, shape), title, cutOffPanel(gradient));
+  return h("div", { class: "weight" }, weightChooser(k, index, shape), title,
     h("dl", { class: "facts" },
       h("dt", {}, "weight"), h("dd", {}, format(numberAt({ value: parameter.value, index }), 7)),
       h("dt", {}, "gradient"), h("dd", {}, format(numberAt(gradient), 7)),
@@ -62,7 +63,7 @@ function countPaths(ref) {
 
 function upwards(ref) {
   const maker = MAKERS.get(resolve(ref).value);
-  return maker && ["bprop", "gradient"].includes(maker.role) ? explain(ref).terms.filter((each) => each.up && each.value !== 0) : [];
+  return maker && ["bprop", "gradient", "inner"].includes(maker.role) ? explain(ref).terms.filter((each) => each.up && each.value !== 0) : [];
 }
 
 // The paths with the largest products: at each level the largest terms, as many as MOST_PATHS allow.

@@ -29,6 +29,7 @@ class WithState(SequenceContainer):
     """
 
     framework_base = True
+    is_drawn_whole = True
 
     def __init__(self, layer: Module):
         super().__init__()

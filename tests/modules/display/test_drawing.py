@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 from bprop.modules import (
+    GRU,
     CAddTable,
     Concat,
     Graph,
@@ -18,11 +19,13 @@ from bprop.modules import (
     MultiLoss,
     Parallel,
     Residual,
+    SelectTable,
     Sequential,
     Share,
     SoftmaxCrossEntropy,
     SplitTable,
     Tanh,
+    WithState,
 )
 from bprop.modules.display.drawing import make_diagram
 
@@ -150,6 +153,20 @@ def test_what_containers_do_is_seen():
         (4, 5, "(N, 3)"),
         (5, 6, "(N, 5)"),
     ]
+
+
+def test_a_layer_with_a_state_is_one_node():
+    net = Graph(
+        inputs=["x", "h"],
+        nodes={"gru": (WithState(GRU(2, 3)), ["x", "h"]), "last": (SelectTable(1), "gru")},
+        outputs="last",
+    )
+    diagram = make_diagram(net, ((4, 5, 2), (4, 3)))
+    nodes = {node.title: k for k, node in enumerate(diagram.nodes)}
+    arrows = {(arrow.source, arrow.target): arrow.shape for arrow in diagram.arrows}
+    assert arrows[nodes["x"], nodes["gru"]] == (4, 5, 2)
+    assert arrows[nodes["h"], nodes["gru"]] == (4, 3)
+    assert (4, 3) in [shape for (source, _), shape in arrows.items() if source == nodes["gru"]]
 
 
 def test_arrays_of_a_table_are_told_apart():

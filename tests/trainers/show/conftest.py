@@ -36,7 +36,7 @@ def run_pages():
     """`run_pages(pages, body)`: what `body`, of a function, returns for each page (data, script) in Node.js."""
     if shutil.which("node") is None:
         pytest.skip("Node.js is not installed")
-    names = ("core", "values", "local", "made", "update")
+    names = ("core", "values", "local", "made", "gradients", "update")
     scripts = {name: (FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in names}
 
     def run(pages, body):
