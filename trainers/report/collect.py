@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...datasets.files.paths import expand_path
 from ..configs import load_config
 from ..configs.config_files import read_text
-from ..files.atomic_files import write_atomically
+from ..files.atomic_files import check_file_path, write_atomically
 from ..plots.curves import draw_curves
 from ..plots.draw import PLOTS, Kind, choose_plots
 from ..plots.style import render_figure
@@ -48,6 +48,9 @@ def report_runs(
         raise ValueError("report: there is no run, expected at least one run folder")
     for path in paths:
         find_config_file(path)
+    target = paths[0] / "report.html" if len(paths) == 1 else Path("report.html")
+    target = target if output is None else expand_path(output)
+    check_file_path(target)  # before the work
     comparison = compare_runs(paths)
     runs = [collect_run(path, part, profile) for path in paths]
     names = [path.resolve().name for path in paths]
@@ -61,8 +64,6 @@ def report_runs(
         draw("curves", lambda: draw_curves(paths)),
         runs,
     )
-    target = paths[0] / "report.html" if len(paths) == 1 else Path("report.html")
-    target = target if output is None else expand_path(output)
     write_atomically(target, make_page(report).encode("utf-8"))
     return target
 
