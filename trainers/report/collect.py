@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...datasets.files.paths import expand_path
 from ..configs import load_config
 from ..configs.config_files import read_text
+from ..configs.memory_limit import describe_error
 from ..files.atomic_files import check_file_path, write_atomically
 from ..plots.curves import draw_curves
 from ..plots.draw import PLOTS, Kind, choose_plots
@@ -98,7 +99,7 @@ def draw(name: str, make: Callable[[], Figure]) -> Picture:
     try:
         figure = make()
     except (OSError, ValueError) as error:  # UnsuitableRun, ConfigError and files that are gone
-        return Picture(name, reason=str(error))
+        return Picture(name, reason=describe_error(error))
     kind: Kind = "svg" if name == "curves" else "png"
     return Picture(name, render_figure(figure, kind, DPI), kind)
 
@@ -108,7 +109,7 @@ def describe(make: Callable[[], Any]) -> str:
     try:
         return str(make())
     except (OSError, ValueError, RuntimeError) as error:
-        return f"not there: {error}"
+        return f"not there: {describe_error(error)}"
 
 
 def measure(folder: Path) -> Any:
