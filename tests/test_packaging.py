@@ -124,9 +124,7 @@ def test_bprop_itself(monkeypatch):
     done = subprocess.run([sys.executable, "-m", "bprop", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"bprop {version('bprop')}\n"
     assert {"__version__", "modules", "trainers", "datasets", "configs"} <= set(dir(bprop))
-    import bprop.modules
-
-    assert bprop.__getattr__("modules") is bprop.modules  # after `import bprop` alone
+    assert bprop.__getattr__("modules").Linear  # after `import bprop` alone
     with pytest.raises(AttributeError, match="module 'bprop' has no attribute 'nothing'"):
         bprop.nothing  # noqa: B018
 
