@@ -49,8 +49,8 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 
 def check_file_path(path: Path) -> None:
-    """Check that a file may have this path; OSError that names it if it is a folder's, or if its folder is not there."""
-    if path.is_dir() and not path.is_symlink() or not path.name:
+    """Check that a file may have this path; OSError if it is a folder's, or if its folder is not there."""
+    if (path.is_dir() and not path.is_symlink()) or not path.name:
         raise IsADirectoryError(errno.EISDIR, "is a folder, expected the path of a file", str(path))
     if not path.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(path.parent))

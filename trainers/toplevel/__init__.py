@@ -6,7 +6,7 @@ This file is installed as `bprop` itself, beside the folders that are its packag
 from typing import Any
 
 PACKAGES = ("configs", "datasets", "modules", "trainers")
-__all__ = ["__version__", *PACKAGES]  # noqa: PLE0604
+__all__ = ["__version__", *PACKAGES]
 
 
 def __getattr__(name: str) -> Any:
