@@ -164,8 +164,10 @@ function playAccuracy(y) {
   return right / y.length;
 }
 
+// Whether targets are classes 0 and 1; those of a regression may be one of them by chance, such as a single 1.
 function isBinary(data) {
-  return data.y.every((each) => each === 0 || each === 1);
+  const both = data.y.includes(0) && data.y.includes(1);
+  return (both || DATA.play.loss.kind === "logits") && data.y.every((each) => each === 0 || each === 1);
 }
 
 function measurePlay() {

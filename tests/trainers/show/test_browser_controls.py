@@ -79,6 +79,12 @@ def test_epochs_count_the_samples_that_were_read(page, visit):
     assert "of inputs 3 and 5, which tell most of the target" in tab.inner_text("figcaption")
 
 
+def test_a_target_that_is_1_is_no_class(visit):
+    net = Sequential(Linear(2, 2), Tanh(), Linear(2, 1))
+    tab = visit(show_net(net, MeanSquaredError(), np.ones((1, 2)), np.ones((1, 1))), "pane=play")
+    assert "right" not in tab.inner_text("#play-facts")
+
+
 def test_where_a_slice_begins_is_no_number_of_it(visit):
     net = Sequential(Concat(Linear(2, 3), Linear(2, 2)), Linear(5, 1))
     tab = visit(show_net(net, MeanSquaredError(), np.ones((1, 2)), np.ones((1, 1)), SGD(lr=0.1, momentum=0.9)))
