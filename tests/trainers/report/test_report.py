@@ -93,12 +93,12 @@ def test_what_is_missing_is_named(runs, tmp_path):
     assert 'alt="curves"' in page
 
 
-def test_data_that_have_moved_are_named_as_files(tmp_path, monkeypatch, capsys):
+def test_data_that_have_moved_are_named_as_files(runs, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    rows = "".join(f"{k},{k * k % 7},{k % 2}\n" for k in range(60))
-    Path("a.csv").write_text("x,y,label\n" + rows, encoding="utf-8")
+    rows = "".join(f"{k},{k * k % 7},{k % 5},{k % 4},{k % 3}\n" for k in range(60))
+    Path("a.csv").write_text("x,y,z,w,label\n" + rows, encoding="utf-8")
     config = CONFIG.replace("Iris", "{CsvDataset: {path: a.csv, target: label, task: classification}}")
-    Path("a.yaml").write_text(config.replace("in_features: 4", "in_features: 2").replace(": 3}}]", ": 2}}]"), "utf-8")
+    Path("a.yaml").write_text(config, "utf-8")
     assert main(["train", "a.yaml", "--run", "run", "--quiet"]) == 0
     Path("a.csv").rename("b.csv")
     text = " ".join(Reader(report_runs(["run"]).read_text(encoding="utf-8")).words)
