@@ -123,7 +123,8 @@ def test_bprop_itself(monkeypatch):
     assert done.stdout.strip() == version("bprop")
     done = subprocess.run([sys.executable, "-m", "bprop", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"bprop {version('bprop')}\n"
-    assert "__version__" in dir(bprop)
+    assert {"__version__", "modules", "trainers", "datasets", "configs"} <= set(dir(bprop))
+    assert bprop.__getattr__("modules").Linear  # after `import bprop` alone
     with pytest.raises(AttributeError, match="module 'bprop' has no attribute 'nothing'"):
         bprop.nothing  # noqa: B018
 

@@ -30,6 +30,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"bprop {release}"
 html_static_path = [str(Path(__file__).parent / "style")]
 html_css_files = ["bprop.css"]
+html_js_files = ["search.js"]
 html_copy_source = False
 html_show_sourcelink = False
 html_sidebars = {"index": [], "changelog": [], "**": ["sidebar-nav-bs"]}

@@ -64,6 +64,18 @@ def sort_rows(rows: list[list[int]], paths: list[list[int]]) -> None:
             place |= {point: k - len(row) / 2 for k, point in enumerate(row)}
 
 
+def place_points(
+    diagram: Diagram, rows: list[list[int]], paths: list[list[int]], width: dict[int, float]
+) -> dict[int, float]:
+    """Place the points of all rows, targets beside the others."""
+    beside = {k for k, node in enumerate(diagram.nodes) if node.text == "target"}
+    chain, own_paths = [[p for p in row if p not in beside] for row in rows], [p for p in paths if p[0] not in beside]
+    sort_rows(chain, own_paths)
+    x = place_columns(chain, own_paths, width)
+    place_beside(rows, beside, x, width)
+    return x
+
+
 def place_columns(rows: list[list[int]], paths: list[list[int]], width: dict[int, float]) -> dict[int, float]:
     """Place points so that chains are straight, each at the mean of what it is joined to, as far as others allow."""
     chain, joined = find_chains(rows, paths), defaultdict(list)
@@ -142,11 +154,7 @@ def as_svg(diagram: Diagram) -> str:
     height = {k: max(len(text[k]) for text in texts) * LINE + 12 for k, _ in enumerate(diagram.nodes)}
     labels = {p: label_width(a) for a, path in zip(diagram.arrows, paths, strict=True) for p in path[1:-1]}
     width = {p: size.get(p, labels.get(p, 0) + 10) for row in rows for p in row}
-    beside = {k for k, node in enumerate(diagram.nodes) if node.text == "target"}
-    chain, own_paths = [[p for p in row if p not in beside] for row in rows], [p for p in paths if p[0] not in beside]
-    sort_rows(chain, own_paths)
-    x = place_columns(chain, own_paths, width)
-    place_beside(rows, beside, x, width)
+    x = place_points(diagram, rows, paths, width)
     heights = [max([height[p] for p in row if p in height], default=20) for row in rows]
     tops = [sum(heights[:r]) + r * diagram.gap for r in range(len(rows))]
     y = {p: tops[r] + heights[r] / 2 for r, row in enumerate(rows) for p in row}

@@ -34,7 +34,10 @@ def run(arguments: argparse.Namespace) -> int:
     if form == "png" and arguments.output is None:
         arguments.parser.error("--format png is written to a file, expected --output FILE")
     from ..configs import load_config
+    from ..files.atomic_files import check_file_path
 
+    if arguments.output is not None:
+        check_file_path(arguments.output)
     experiment = load_config(arguments.config, arguments.overrides).build()
     dataset = experiment.dataset
     shapes = dataset.minibatch_shape(1), (1, *dataset.target_shape)

@@ -49,16 +49,18 @@ def add_command(commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the page, and print where it is."""
+    from ..files.atomic_files import check_file_path
     from ..show.page import measure_page
     from ..show.show import show_config
     from ..training.progress import print_if_slow
 
     text = "recording; what is compiled for it is kept, and the next page finds it"
+    path = arguments.output or choose_path(arguments.config)
+    check_file_path(path)  # before the work
     with print_if_slow(text, patience=PATIENCE):
         page = show_config(
             arguments.config, arguments.overrides, sample=arguments.sample, part=arguments.part, steps=arguments.steps
         )
-    path = arguments.output or choose_path(arguments.config)
     page.save(path)
     if arguments.json:
         print_json({"page": str(path), **measure_page(page)})

@@ -32,6 +32,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     What has the name of either is replaced; if it is a link, what it points to stays as it is. Characters that UTF-8
     lacks, as in names of files that are not UTF-8, are written as JSON and Python escape them.
     """
+    check_file_path(path)
     aside = path.with_name(path.name + ASIDE)
     aside.unlink(missing_ok=True)  # of a process that was killed, or a link
     try:
@@ -45,6 +46,14 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             aside.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def check_file_path(path: Path) -> None:
+    """Check that a file may have this path; OSError if it is a folder's, or if its folder is not there."""
+    if (path.is_dir() and not path.is_symlink()) or not path.name:
+        raise IsADirectoryError(errno.EISDIR, "is a folder, expected the path of a file", str(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(path.parent))
 
 
 def encode_text(content: bytes | str) -> bytes:

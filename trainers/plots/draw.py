@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ...datasets.files.paths import expand_path
 from ..configs import load_config
+from ..configs.memory_limit import describe_error
 from ..runs.inference import Part
 from ..runs.run_folder import find_config_file
 from .alignment import draw_alignment, was_trained_by_rule
@@ -96,8 +97,8 @@ def plot_runs(
             figures[title] = PLOTS[name](run, samples)
         except (UnsuitableRun, FileNotFoundError) as error:
             if plots:
-                raise type(error)(f"{name}: {error}") from None
-            omitted[name] = str(error)
+                raise type(error)(f"{name}: {describe_error(error)}") from None
+            omitted[name] = describe_error(error)
     if not figures:
         raise UnsuitableRun(f"plot: there is nothing to draw: {next(iter(omitted.values()))}")
     return save_figures(figures, out or run.folder, dpi, kind), omitted

@@ -50,7 +50,7 @@ def draw_features(run: TrainedRun, sample: int) -> Figure:
     panels = figure.subplots(rows, wide, squeeze=False).ravel()
     show_input(panels[0], x[0], run.feature_names)
     for axes, (label, y) in zip(panels[1:], stages, strict=False):
-        show_layer(axes, y, shorten_name(label, 34))
+        show_layer(axes, y, shorten_name(label, 28))
     show_output(panels[count - 1], run, output, target)
     for axes in panels[count:]:
         axes.set_axis_off()
@@ -146,7 +146,7 @@ def show_output(axes: Any, run: TrainedRun, output: np.ndarray, target: np.ndarr
                 va="center",
                 fontsize=SMALL,
             )
-        axes.margins(x=0.15)
+        axes.margins(x=0.28)  # for the percentages beside the bars
     elif target.shape == output.shape:
         axes.plot(target[0], range(len(values)), "|", color=BLACK, ms=14, mew=2.5, zorder=5)
         title = "output, and the target in black"

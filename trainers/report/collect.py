@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ...datasets.files.paths import expand_path
 from ..configs import load_config
 from ..configs.config_files import read_text
-from ..files.atomic_files import write_atomically
+from ..configs.memory_limit import describe_error
+from ..files.atomic_files import check_file_path, write_atomically
 from ..plots.curves import draw_curves
 from ..plots.draw import PLOTS, Kind, choose_plots
 from ..plots.style import render_figure
@@ -48,6 +49,9 @@ def report_runs(
         raise ValueError("report: there is no run, expected at least one run folder")
     for path in paths:
         find_config_file(path)
+    target = paths[0] / "report.html" if len(paths) == 1 else Path("report.html")
+    target = target if output is None else expand_path(output)
+    check_file_path(target)  # before the work
     comparison = compare_runs(paths)
     runs = [collect_run(path, part, profile) for path in paths]
     names = [path.resolve().name for path in paths]
@@ -61,8 +65,6 @@ def report_runs(
         draw("curves", lambda: draw_curves(paths)),
         runs,
     )
-    target = paths[0] / "report.html" if len(paths) == 1 else Path("report.html")
-    target = target if output is None else expand_path(output)
     write_atomically(target, make_page(report).encode("utf-8"))
     return target
 
@@ -97,7 +99,7 @@ def draw(name: str, make: Callable[[], Figure]) -> Picture:
     try:
         figure = make()
     except (OSError, ValueError) as error:  # UnsuitableRun, ConfigError and files that are gone
-        return Picture(name, reason=str(error))
+        return Picture(name, reason=describe_error(error))
     kind: Kind = "svg" if name == "curves" else "png"
     return Picture(name, render_figure(figure, kind, DPI), kind)
 
@@ -107,7 +109,7 @@ def describe(make: Callable[[], Any]) -> str:
     try:
         return str(make())
     except (OSError, ValueError, RuntimeError) as error:
-        return f"not there: {error}"
+        return f"not there: {describe_error(error)}"
 
 
 def measure(folder: Path) -> Any:

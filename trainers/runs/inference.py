@@ -1,7 +1,8 @@
 """Inference with a trained run: its metrics on data, and its predictions for new inputs."""
 
+import contextlib
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -63,7 +64,8 @@ def evaluate_run(
         with restrict_to_trusted(folder):
             experiment = rebuild_run("evaluate", folder, overrides, weights, receive)
         data = experiment.dataset
-        name = choose_part("evaluate", data, part)
+        with note_moved_data():
+            name = choose_part("evaluate", data, part)
         if not (overrides or other_data or getattr(data, name).received):
             check_same_data("evaluate", folder, name, getattr(data, name), OTHER_DATA)
         return experiment, name
@@ -99,6 +101,16 @@ def rebuild_run(
     load_weights(experiment.model, folder, weights)
     check_classes(who, experiment.dataset, folder)
     return experiment
+
+
+@contextlib.contextmanager
+def note_moved_data() -> Iterator[None]:
+    """Context that adds to the error of a data file that is not there how a command finds it elsewhere."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        error.add_note("data that have moved since the training are found by dataset.NAME.key=PATH")
+        raise
 
 
 def check_classes(who: str, data: Dataset, folder: Path) -> None:

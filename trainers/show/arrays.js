@@ -10,6 +10,10 @@ function layOut(shape) {
   return { columns, rows, tiles: sizeOf(axes.slice(0, -2)), group: axes.length > 2 ? axes[axes.length - 3] : 1 };
 }
 
+const asked = new Map(); // by the number of a value: whether it is shown as numbers, where that was chosen
+const zooms = new Map(); // by how much an image is larger than at first
+const MOST_ZOOM = 16, MOST_PIXELS = 8000; // along a side
+
 function arrayView(id, title, options = {}) {
   const value = DATA.values[id], numbers = numbersOf(id), kept = numbers.length;
   const stats = range(numbers);
@@ -18,22 +22,33 @@ function arrayView(id, title, options = {}) {
   const readout = h("div", { class: "readout", "aria-live": "off" });
   const figure = h("figure", { class: "array" }, head);
   const layout = layOut(value.shape);
-  let asNumbers = kept <= FEW && layout.columns <= WIDE && layout.rows <= TALL;
+  const few = kept <= FEW && layout.columns <= WIDE && layout.rows <= TALL;
   const view = { id, layout, numbers, stats, readout, options, title, shape: value.shape };
   const draw = () => {
+    const asNumbers = asked.get(id) ?? few;
     figure.replaceChildren(head, asNumbers ? numberTable(view) : image(view), readout);
-    if (kept > 1 && kept <= 4096) {
-      head.replaceChildren(...[...head.childNodes].slice(0, 5), " ", button(asNumbers ? "image" : "numbers", () => {
-        asNumbers = !asNumbers;
-        draw();
-      }, { class: "small", "aria-label": `show ${title} as ${asNumbers ? "an image" : "numbers"}` }));
-    }
+    const small = (text, name, action, label) => button(text, () => {
+      action();
+      draw();
+      const same = document.getElementById(`${name}-${id}`);
+      if (same) same.focus();
+    }, { class: "small", id: `${name}-${id}`, "aria-label": label });
+    const buttons = kept > 1 && kept <= 4096 ? [" ", small(asNumbers ? "image" : "numbers", "kind", () => asked.set(id, !asNumbers), `show ${title} as ${asNumbers ? "an image" : "numbers"}`)] : [];
+    if (!asNumbers && kept > 1) buttons.push(" ", small("−", "smaller", () => zoom(view, 1 / 2), `image of ${title} smaller`), " ", small("+", "larger", () => zoom(view, 2), `image of ${title} larger`));
+    head.replaceChildren(...[...head.childNodes].slice(0, 5), ...buttons);
   };
+  view.draw = draw;
   draw();
   if (value.kept) figure.append(h("p", { class: "cut" }, `Cut off: the page keeps the first ${value.kept.toLocaleString("en")} of these ${sizeOf(value.shape).toLocaleString("en")} numbers; the range and the rms are of these.`));
   const known = termsKnown(id);
   if (known) figure.append(h("p", { class: "dim" }, known));
   return figure;
+}
+
+// Twice or half as large; the image is at least as large as it was at first.
+function zoom(view, by) {
+  const { wide, high, zoom: first } = arrange(view.layout, sizeOf(view.shape)), now = (zooms.get(view.id) || 1) * by;
+  if (now >= 1 && now <= MOST_ZOOM && Math.max(wide, high) * first * now <= MOST_PIXELS) zooms.set(view.id, now);
 }
 
 function show(view, index) {
@@ -125,10 +140,11 @@ const cursors = new Map(); // where the keys have moved in each image
 
 function image(view) {
   const { numbers, stats } = view;
-  const plan = arrange(view.layout, sizeOf(view.shape)); // of an array that is cut off, the rest is empty
+  const plan = arrange(view.layout, sizeOf(view.shape)), times = zooms.get(view.id) || 1; // of an array that is cut off, the rest is empty
+  plan.zoom *= times;
   const label = `image of ${view.title}, ${formatShape(view.shape)}, from ${format(stats.low)} to ${format(stats.high)}; `
-    + "arrow keys move, Enter picks a number";
-  const canvas = h("canvas", { width: plan.wide * plan.zoom, height: plan.high * plan.zoom, id: `canvas-${view.id}`, tabindex: 0, role: "application", "aria-roledescription": "image of numbers", "aria-label": label });
+    + "arrow keys move, Enter picks a number, plus and minus change its size";
+  const canvas = h("canvas", { width: plan.wide * plan.zoom, height: plan.high * plan.zoom, id: `canvas-${view.id}`, tabindex: 0, class: times > 1 ? "zoomed" : null, role: "application", "aria-roledescription": "image of numbers", "aria-label": label });
   let cursor = cursors.get(view.id) ?? -1;
   const paint = () => {
     paintImage(canvas, numbers, stats, plan);
@@ -151,6 +167,11 @@ function image(view) {
   canvas.addEventListener("click", (event) => at(event) !== null && pick(view, at(event)));
   canvas.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && cursor >= 0) pick(view, cursor);
+    if (event.key === "+" || event.key === "-") {
+      zoom(view, event.key === "+" ? 2 : 1 / 2);
+      view.draw();
+      document.getElementById(`canvas-${view.id}`).focus();
+    }
     if (!event.key.startsWith("Arrow") || event.shiftKey) return;
     event.preventDefault();
     event.stopPropagation();

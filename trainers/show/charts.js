@@ -1,6 +1,6 @@
 // Small charts as SVG: lines with axes, bars, points.
 
-const SERIES = ["s0", "s1", "s2", "s3", "s4", "s5"];
+const SERIES = ["s0", "s1", "s2", "s3", "s4", "s5"], DASHES = [null, "5 3", "2 2", "8 2 2 2"]; // the seventh line has the first colour, dashed
 
 function ticks(low, high, count = 5) {
   const step0 = (high - low) / count || 1, power = 10 ** Math.floor(Math.log10(step0));
@@ -18,7 +18,7 @@ function logTicks(low, high) {
   return found.filter((each, k) => k % thin === 0 && each >= low / 1.01 && each <= high * 1.01);
 }
 
-// series: [{ name, x, y, dash }]; options: { log, logX, xName, title, mark }
+// series: [{ name, x, y, dash, colour }], colour by default the place in the list; options: { log, logX, xName, title, mark }
 function lineChart(series, options = {}) {
   const width = 420, height = 230, left = 58, right = 14, top = 14, bottom = 34;
   const good = (y) => y !== null && Number.isFinite(y) && (!options.log || y > 0);
@@ -45,13 +45,15 @@ function lineChart(series, options = {}) {
     chart.append(svg("text", { x: px(x), y: height - bottom + 16, "text-anchor": "middle" }, formatTick(x)));
   }
   if (options.mark !== undefined) chart.append(svg("line", { x1: left, x2: width - right, y1: py(options.mark), y2: py(options.mark), class: "mark" }));
+  const colourOf = (k) => series[k].colour ?? k, dashOf = (k) => (series[k].dash ? DASHES[1] : DASHES[Math.floor(colourOf(k) / 6) % 4]);
   points.forEach((line, k) => {
     const path = line.map(([x, y], n) => `${n ? "L" : "M"}${px(x).toFixed(1)} ${py(y).toFixed(1)}`).join("");
-    chart.append(svg("path", { d: path, class: `line ${SERIES[k % 6]}`, "stroke-dasharray": k >= 6 || series[k].dash ? "5 3" : null }));
-    if (line.length < 16) line.forEach(([x, y]) => chart.append(svg("circle", { cx: px(x), cy: py(y), r: 3, class: `dot ${SERIES[k % 6]}` }, svg("title", {}, `${series[k].name}: ${format(y)} at ${format(x)}`))));
+    chart.append(svg("path", { d: path, class: `line ${SERIES[colourOf(k) % 6]}`, "stroke-dasharray": dashOf(k) }));
+    if (line.length < 16) line.forEach(([x, y]) => chart.append(svg("circle", { cx: px(x), cy: py(y), r: 3, class: `dot ${SERIES[colourOf(k) % 6]}` }, svg("title", {}, `${series[k].name}: ${format(y)} at ${format(x)}`))));
   });
   chart.append(svg("text", { x: (left + width - right) / 2, y: height - 2, "text-anchor": "middle", class: "axis" }, options.xName || ""));
-  const legend = series.length > 1 ? h("div", { class: "legend" }, series.map((each, k) => h("span", { class: "key" }, h("span", { class: `swatch ${SERIES[k % 6]}` }), each.name))) : null;
+  const swatch = (k) => svg("svg", { viewBox: "0 0 22 4", class: "swatch", "aria-hidden": "true" }, svg("path", { d: "M0 2H22", class: `line ${SERIES[colourOf(k) % 6]}`, "stroke-dasharray": dashOf(k) }));
+  const legend = series.length > 1 || series[0].colour ? h("div", { class: "legend" }, series.map((each, k) => h("span", { class: "key" }, swatch(k), each.name))) : null;
   return h("figure", { class: "chartbox" }, h("figcaption", {}, h("b", {}, options.title || "")), chart, legend);
 }
 

@@ -5,15 +5,7 @@ from typing import Any
 import numpy as np
 
 from ...modules.display.drawing import make_diagram
-from ...modules.display.drawing_svg import (
-    LETTER,
-    LINE,
-    assign_rows,
-    label_width,
-    place_columns,
-    route_arrows,
-    sort_rows,
-)
+from ...modules.display.drawing_svg import LETTER, LINE, assign_rows, label_width, place_points, route_arrows
 from ...modules.engine.tables import shape_of
 from .subject import Subject
 
@@ -31,8 +23,7 @@ def describe_diagram(subject: Subject) -> dict[str, Any]:
     height = {k: (len(lines) + (k in inside)) * LINE + 12 for k, lines in enumerate(texts)}  # with a line for a norm
     labels = {p: label_width(a) for a, path in zip(diagram.arrows, paths, strict=True) for p in path[1:-1]}
     width = {p: size.get(p, labels.get(p, 0) + 10) for each in rows for p in each}
-    sort_rows(rows, paths)
-    x = place_columns(rows, paths, width)
+    x = place_points(diagram, rows, paths, width)
     heights = [max([height[p] for p in each if p in height], default=20) for each in rows]
     tops = [sum(heights[:r]) + r * GAP for r in range(len(rows))]
     y = {p: tops[r] + heights[r] / 2 for r, each in enumerate(rows) for p in each}

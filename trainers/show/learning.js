@@ -28,7 +28,7 @@ function normCharts() {
   if (DATA.frames.length < 2) return null;
   const x = DATA.frames.map((frame) => frame.step), paths = Object.keys(DATA.frames[0].modules);
   const charts = Object.entries(FIGURES).map(([name, title]) => {
-    const series = paths.map((path) => ({ name: path, x, y: DATA.frames.map((frame) => frame.modules[path] && frame.modules[path][name]) })).filter((each) => each.y.some((y) => y !== null && y !== undefined));
+    const series = paths.map((path, colour) => ({ name: path, colour, x, y: DATA.frames.map((frame) => frame.modules[path] && frame.modules[path][name]) })).filter((each) => each.y.some((y) => y !== null && y !== undefined));
     if (!series.length || (name === "dead" && series.every((each) => each.y.every((y) => !y)))) return null;
     return lineChart(series.slice(0, 12), { title, xName: DATA.learning.time || "step", log: name !== "dead" });
   });

@@ -5,7 +5,7 @@ function explain(ref) {
   ref = resolve(ref);
   const maker = MAKERS.get(ref.value), total = numberAt(ref);
   if (!maker) return { head: "an input of this step", terms: [], total };
-  const made = { parameter: ofParameter, gradient: ofGradient, inner: ofInner, change: ofChange, fprop: ofOutput, bprop: ofGradX,
+  const made = { parameter: ofParameter, gradient: ofGradient, inner: ofInner, change: ofChange, fprop: ofOutput, bprop: ofGradX, measure: ofCount,
     loss: ofLoss, grad: ofLossGradient, line: ofLine }[maker.role](maker, ref);
   const count = made.terms.length;
   made.terms = made.terms.filter((each) => [each.up, ...each.by].every((one) => !one || numberAt(one) !== undefined));
@@ -34,6 +34,10 @@ function ofParameter(maker, ref) {
 
 function ofLine(maker, ref) {
   return { head: `made by a line of ${moduleOf(DATA.steps[maker.step]).short}, and of no value that leaves it`, terms: [] };
+}
+
+function ofCount() {
+  return { head: "the place in the concatenation where the next array begins: that of this one, and as many places as this one has", terms: [] };
 }
 
 // -- forward -----------------------------------------------------------------------------------------------------------
@@ -126,7 +130,8 @@ function sliceTerms(form, own, others, k, isWhole) {
 }
 
 function sliceOutput(module, form, x, ref, other) {
-  return { head: "the same number in another place", terms: sliceTerms(form, x, other, ref.index, form.into).map((each) => product(null, each)) };
+  const terms = sliceTerms(form, x, other, ref.index, form.into).map((each) => product(null, each));
+  return { head: terms.length ? "the same number in another place" : "nobody has written this place yet; a later call does", terms };
 }
 
 function localOutput(module, form, x, ref) {

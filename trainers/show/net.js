@@ -55,7 +55,8 @@ function graph(frame, figure, pass) {
   const head = `head-${pass}`;
   picture.append(svg("defs", {}, svg("marker", { id: head, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: "auto" }, svg("path", { d: "M0 0L8 4L0 8z", class: "tip" }))));
   picture.append(svg("text", { x: 0, y: -16, class: "title" }, `${pass}: norm of the ${figure === "output" ? "outputs" : "gradients"}`));
-  for (const arrow of arrows.filter((each) => !back || each.backward)) drawArrow(picture, arrow, nodes, back, head);
+  const labels = arrows.filter((each) => !back || each.backward).map((arrow) => drawArrow(picture, arrow, nodes, back, head));
+  picture.append(...labels.filter(Boolean)); // above all lines
   for (const node of nodes) picture.append(drawNode(node, frame, figure, back));
   return picture;
 }
@@ -72,7 +73,7 @@ function drawArrow(picture, arrow, nodes, back, head) {
   }).join("");
   const [[x0, y0], [x1, y1]] = points.length > 2 ? [points[1], points[1]] : [points[0], points[1]];
   picture.append(svg("path", { d: path, class: "arrow", "marker-end": `url(#${head})` }));
-  if (arrow.label) picture.append(svg("text", { x: (x0 + x1) / 2 + 6, y: (y0 + y1) / 2 + 4, class: "shape" }, arrow.label));
+  return arrow.label ? svg("text", { x: (x0 + x1) / 2 + 6, y: (y0 + y1) / 2 + 4, class: "shape" }, arrow.label) : null;
 }
 
 function drawNode(node, frame, figure, back) {

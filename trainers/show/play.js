@@ -9,6 +9,7 @@ const SHAPES = {
   },
   circle: (random) => { const [a, b] = [2 * random() - 1, 2 * random() - 1]; return [a, b, a * a + b * b < 0.6 ? 1 : 0]; },
 };
+const MOST_WEIGHTS = 5_000; // as of a model of Python's
 const PLAY = { net: null, rule: null, running: false, history: [], view: null, steps: 0, drawn: 0 };
 
 function readPlay() {
@@ -24,7 +25,17 @@ function readPlay() {
   if (settings.data !== "own" && !offersShapes()) settings.data = "own";
   if (settings.data !== "own" && !SHAPES[settings.data]) settings.data = "own";
   settings.batch = Math.max(leastBatch(), Math.floor(settings.batch));
+  if (countPlayWeights(settings.units) === null) settings.units = sizes.join("-");
   return settings;
+}
+
+// The weights of the Linear layers with hidden layers of such sizes, "8-8"; null for other texts, and for too many.
+function countPlayWeights(units) {
+  const linear = DATA.play.layers.filter((each) => each.kind === "linear"), own = linear.slice(0, -1).map((each) => each.out).join("-");
+  if (units !== own && !/^[1-9]\d*(-[1-9]\d*)*$/.test(units) && units !== "") return null;
+  const sizes = [linear[0].in, ...units.split("-").filter(Boolean).map(Number), linear[linear.length - 1].out];
+  const count = sizes.slice(1).reduce((a, out, k) => a + (sizes[k] + 1) * out, 0);
+  return units === own || count <= MOST_WEIGHTS ? count : null;
 }
 
 // Batch normalization needs two samples.
@@ -110,7 +121,7 @@ function resetPlay() {
   const settings = readPlay(), net = makePlayNet(settings), rule = new PlayRule({ ...settings });
   rule.decays = net.layers.flatMap((each) => [each.weight ? [each.kind === "linear"] : [], each.bias ? [false] : []].flat());
   const data = playData(settings);
-  Object.assign(PLAY, { net, rule, data, settings, range: null, history: [], steps: 0, seconds: 0, order: [], place: 0, random: makeRandom(settings.seed + 3) });
+  Object.assign(PLAY, { net, rule, data, settings, range: null, history: [], steps: 0, seen: 0, seconds: 0, order: [], place: 0, random: makeRandom(settings.seed + 3) });
   if (PLAY.view) drawPlayState();
 }
 
@@ -132,6 +143,7 @@ function playStep() {
   });
   PLAY.place += size;
   PLAY.steps += 1;
+  PLAY.seen += size;
   return PLAY.net.step(x, y, size, PLAY.rule);
 }
 
@@ -152,8 +164,10 @@ function playAccuracy(y) {
   return right / y.length;
 }
 
+// Whether targets are classes 0 and 1; those of a regression may be one of them by chance, such as a single 1.
 function isBinary(data) {
-  return data.y.every((each) => each === 0 || each === 1);
+  const both = data.y.includes(0) && data.y.includes(1);
+  return (both || DATA.play.loss.kind === "logits") && data.y.every((each) => each === 0 || each === 1);
 }
 
 function measurePlay() {
@@ -188,14 +202,18 @@ function startPlay(running) {
 function drawPlay() {
   if (DATA.play.reason) return h("p", {}, `This page cannot train the model itself: ${DATA.play.reason}.`);
   const settings = readPlay();
-  const view = { facts: h("dl", { class: "facts", id: "play-facts" }), surface: h("canvas", { width: 360, height: 360, role: "img" }), chart: h("div", {}),
-    start: button("▶ train", () => startPlay(!PLAY.running), { class: "main", id: "play-start" }) };
+  const view = { facts: h("dl", { class: "facts", id: "play-facts" }), surface: h("canvas", { width: 360, height: 360, role: "img" }), chart: h("div", {}), caption: h("figcaption", {}),
+    problem: h("p", { class: "problem", role: "alert", id: "play-problem" }), start: button("▶ train", () => startPlay(!PLAY.running), { class: "main", id: "play-start" }) };
   PLAY.view = view;
   const change = (name, always) => (event) => {
-    const value = event.target.type === "number" ? Number(event.target.value) : event.target.value;
-    PLAY.settings = writePlay({ [name]: value });
-    if (always) resetPlay();
-    else Object.assign(PLAY.rule.settings, PLAY.settings);
+    const text = event.target.value.trim(), value = event.target.type === "number" ? Number(text) : name === "units" ? text.split(/[\s,;-]+/).filter(Boolean).join("-") : text;
+    view.problem.textContent = findProblem(name, text, value);
+    if (!view.problem.textContent) {
+      PLAY.settings = writePlay({ [name]: value });
+      if (always) resetPlay();
+      else Object.assign(PLAY.rule.settings, PLAY.settings);
+    }
+    event.target.value = PLAY.settings[name]; // what the page goes on with
   };
   const numeric = (name, label, always, attributes) => h("label", {}, label, " ", h("input", { type: "number", value: settings[name], step: "any", min: 0, id: `play-${name}`, onchange: change(name, always), ...attributes }));
   const chooser = (name, label, options, always) => h("label", {}, label, " ", h("select", { id: `play-${name}`, onchange: change(name, always) }, options.map((each) => h("option", { selected: each === settings[name] }, each))));
@@ -204,17 +222,48 @@ function drawPlay() {
     h("div", { class: "bar" }, view.start, button("one step", () => { playStep(); drawPlayState(); }, { id: "play-step" }), button("begin again", resetPlay, { id: "play-reset" })),
     h("div", { class: "bar" }, chooser("name", "rule", RULE_NAMES, true), numeric("lr", "learning rate"), numeric("momentum", "momentum"), numeric("weight_decay", "weight decay"),
       numeric("batch", "batch", false, { min: leastBatch(), step: 1 }), h("label", {}, "units ", h("input", { id: "play-units", value: settings.units, size: 9, disabled: !isChain(), title: isChain() ? "hidden layers, such as 8-8" : "the page changes the units of chains alone", onchange: change("units", true) })),
-      numeric("seed", "seed", true, { step: 1 }), offersShapes() ? chooser("data", "data", ["own", ...Object.keys(SHAPES)], true) : null),
-    h("div", { class: "columns play-views" }, h("figure", {}, h("figcaption", {}, surfaceTitle()), view.surface), h("div", {}, view.facts, view.chart)));
+      numeric("seed", "seed", true, { step: 1 }), offersShapes() ? chooser("data", "data", ["own", ...Object.keys(SHAPES)], true) : null), view.problem,
+    h("div", { class: "columns play-views" }, h("figure", {}, view.caption, view.surface), h("div", {}, view.facts, view.chart)));
   resetPlay();
+  view.caption.textContent = surfaceTitle();
   startPlay(false);
   return pane;
+}
+
+// What is wrong with a setting that somebody has typed, "" if nothing.
+function findProblem(name, text, value) {
+  if (name === "units") return countPlayWeights(value) === null ? `units is ${text}, expected sizes of hidden layers such as 8-8, with at most ${MOST_WEIGHTS.toLocaleString("en")} weights` : "";
+  if (typeof value !== "number") return "";
+  const least = name === "batch" ? leastBatch() : 0;
+  return text === "" || !(value >= least) ? `${name.replace("_", " ")} is ${text || "no number"}, expected at least ${least}` : "";
+}
+
+// The two inputs whose plane is shown: of several those that tell most of the target, each by itself: the share of an
+// input's variance that is between the classes, or the square of its correlation with a number.
+function chooseInputs() {
+  const { data } = PLAY, { features, n } = data;
+  if (features <= 2) return [0, 1];
+  if (!data.shown) {
+    const isLabel = DATA.play.loss.kind === "softmax" || isBinary(data), y = Array.from({ length: n }, (_, r) => data.y[r * data.targets]);
+    const mean = (values) => values.reduce((a, each) => a + each, 0) / values.length, meanY = mean(y);
+    const shares = Array.from({ length: features }, (_, f) => {
+      const x = y.map((_, r) => data.x[r * features + f]), middle = mean(x), all = x.reduce((a, each) => a + (each - middle) ** 2, 0);
+      if (!all) return 0;
+      if (!isLabel) return mean(x.map((each, r) => (each - middle) * (y[r] - meanY))) ** 2 * n / all;
+      const groups = new Map(y.map((label) => [label, []]));
+      y.forEach((label, r) => groups.get(label).push(x[r]));
+      return [...groups.values()].reduce((sum, each) => sum + each.length * (mean(each) - middle) ** 2, 0) / all;
+    });
+    const order = shares.map((_, f) => f).sort((a, b) => shares[b] - shares[a] || a - b);
+    data.shown = order.slice(0, 2).sort((a, b) => a - b);
+  }
+  return data.shown;
 }
 
 function surfaceTitle() {
   const { data } = DATA.play;
   if (data.features === 1) return "what the model says of each x, and the data";
-  return data.features === 2 ? "what the model says of the plane, and the data" : "what the model says of the plane of the first two inputs, the others at their means";
+  return data.features === 2 ? "what the model says of the plane, and the data" : `what the model says of the plane of inputs ${chooseInputs().join(" and ")}, which tell most of the target by themselves, the others at their means`;
 }
 
 function drawPlayState() {
@@ -223,7 +272,7 @@ function drawPlayState() {
   PLAY.history.push([PLAY.steps, figures.loss]);
   if (PLAY.history.length > 400) PLAY.history = PLAY.history.filter((_, k) => k % 2 === 0);
   const { view, net } = PLAY, count = net.parameters.reduce((a, each) => a + each.length, 0);
-  const facts = [["weights", count], ["steps", PLAY.steps], ["epochs", format(PLAY.steps * PLAY.settings.batch / PLAY.data.n, 3)], ["seconds of training", format(PLAY.seconds, 3)], ["loss", format(figures.loss, 5)]];
+  const facts = [["weights", count], ["steps", PLAY.steps], ["epochs", format(PLAY.seen / PLAY.data.n, 3)], ["seconds of training", format(PLAY.seconds, 3)], ["loss", format(figures.loss, 5)]];
   if (figures.accuracy !== null) facts.push(["right", format(100 * figures.accuracy, 4) + " %"]);
   view.facts.replaceChildren(...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", { "data-name": name }, value)]));
   if (PLAY.history.length < 2) view.chart.replaceChildren();
@@ -244,13 +293,13 @@ const CLASS_COLOURS = [[0, 114, 178], [213, 94, 0], [0, 158, 115], [204, 121, 16
 function drawSurface(canvas) {
   const { data, net } = PLAY, context = canvas.getContext("2d"), cells = 48, size = canvas.width;
   if (data.features === 1) return drawCurve(canvas);
-  const [x0, x1] = boundsOf(data.x, data.features, 0), [y0, y1] = boundsOf(data.x, data.features, 1);
+  const [a, b] = chooseInputs(), [x0, x1] = boundsOf(data.x, data.features, a), [y0, y1] = boundsOf(data.x, data.features, b);
   const grid = new Float64Array(cells * cells * data.features);
   const means = Array.from({ length: data.features }, (_, f) => data.x.reduce((a, each, k) => (k % data.features === f ? a + each : a), 0) / data.n);
   for (let k = 0; k < cells * cells; k++) {
     grid.set(means, k * data.features);
-    grid[k * data.features] = x0 + (x1 - x0) * ((k % cells) + 0.5) / cells;
-    grid[k * data.features + 1] = y1 - (y1 - y0) * (Math.floor(k / cells) + 0.5) / cells;
+    grid[k * data.features + a] = x0 + (x1 - x0) * ((k % cells) + 0.5) / cells;
+    grid[k * data.features + b] = y1 - (y1 - y0) * (Math.floor(k / cells) + 0.5) / cells;
   }
   const y = net.forward(grid, cells * cells), outputs = y.length / (cells * cells), step = size / cells;
   for (let k = 0; k < cells * cells; k++) {
@@ -259,7 +308,7 @@ function drawSurface(canvas) {
   }
   const labelled = DATA.play.loss.kind === "softmax" || isBinary(data);
   for (let r = 0; r < data.n; r++) {
-    const px = size * (data.x[r * data.features] - x0) / (x1 - x0), py = size * (y1 - data.x[r * data.features + 1]) / (y1 - y0);
+    const px = size * (data.x[r * data.features + a] - x0) / (x1 - x0), py = size * (y1 - data.x[r * data.features + b]) / (y1 - y0);
     context.beginPath();
     context.arc(px, py, 3.2, 0, 7);
     context.fillStyle = `rgb(${(labelled ? CLASS_COLOURS[data.y[r * data.targets] % 6] : targetColour(data.y[r * data.targets])).join(",")})`;

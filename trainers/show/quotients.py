@@ -30,6 +30,7 @@ def record_quotients(walk: Walk, copies: tuple[Any, Any], x: Any, target: Any, s
     operations = Operations()
     y = operations.fprop(net, walk.inputs[0] if len(walk.inputs) == 1 else walk.inputs)
     values = dict(zip(walk.inputs, flatten_table(x), strict=True))
+    buffers = [(array, array.copy()) for _, array in net.named_buffers()]  # such as a state that is carried on
     with plain_python(), np.errstate(all="ignore"):
         for operation in operations.items:
             run(operation, values)
@@ -43,6 +44,8 @@ def record_quotients(walk: Walk, copies: tuple[Any, Any], x: Any, target: Any, s
             """L with this weight in the place of one."""
             own, array.flat[index] = array.flat[index], weight
             try:
+                for buffer, before in buffers:
+                    buffer[...] = before
                 return run_on(net, loss, rest, values, y, target, state)
             finally:
                 array.flat[index] = own

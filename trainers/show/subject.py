@@ -1,5 +1,6 @@
 """What a page shows: a model, its loss and optimizer, and one sample: from a config, a run or Python's objects."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from ..files.checkpoints import read_checkpoint
 from ..files.suggest import format_suggestion
 from ..optimizers import Optimizer
 from ..optimizers.full_batch import FullBatch
-from ..runs.inference import load_weights, rebuild_run
+from ..runs.inference import load_weights, note_moved_data, rebuild_run
 from ..runs.run_folder import find_config_file, read_summary
 from ..runs.trust import restrict_to_trusted
 from ..training.inputs import reads_whole_numbers
@@ -83,7 +84,8 @@ def read_subject(source: str | Path, overrides: list[str], sample: int, part: st
     else:
         config = load_config(source, overrides)
         experiment = config.build()
-    data = choose_data(experiment.dataset, part)
+    with note_moved_data() if is_run else contextlib.nullcontext():
+        data = choose_data(experiment.dataset, part)
     name = folder.resolve().name if is_run or config.path is None else config.path.name
     subject = Subject(
         name,

@@ -58,7 +58,7 @@ function isRead(statements, n) {
 // A number without zeros at its end: 0.9.
 function shorten(x) {
   if (!Number.isFinite(x)) return String(x).replace("-", "−").replace("Infinity", "∞");
-  const text = Math.abs(x) >= 1e-4 && Math.abs(x) < 1e5 ? String(x.toPrecision(5)) : x.toExponential(4);
+  const text = x === 0 || (Math.abs(x) >= 1e-4 && Math.abs(x) < 1e5) ? String(x.toPrecision(5)) : x.toExponential(4);
   return (text.includes(".") ? text.replace(/\.?0*(e|$)/, "$1") : text).replace("e+", "e").replaceAll("-", "−");
 }
 

@@ -103,6 +103,7 @@ function nameOfValue(id, maker = MAKERS.get(id)) {
   if (maker.role === "inner") return DATA.values[id].name;
   const module = moduleOf(DATA.steps[maker.step]);
   if (maker.role === "line") return maker.name;
+  if (maker.role === "measure") return "next offset of " + module.short;
   if (maker.role === "loss") return "loss";
   if (maker.role === "grad") return "grad_y of " + lastModule();
   return (maker.role === "fprop" ? "y of " : "grad_x of ") + module.short + (module.internal ? " " + module.label : "");

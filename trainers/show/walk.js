@@ -1,6 +1,6 @@
 // The pane Walk: forward, loss, backward and update, one method after the other and line by line.
 
-const KINDS = { fprop: "forward", loss: "loss", grad: "backward", bprop: "backward", update: "update" };
+const KINDS = { fprop: "forward", measure: "forward", loss: "loss", grad: "backward", bprop: "backward", update: "update" };
 
 function currentStep() {
   return wholeNumber(STATE.step, 0, DATA.steps.length - 1, 0);
@@ -106,7 +106,7 @@ function stepArrays(step, module) {
   } else {
     const back = step.kind === "bprop" || step.kind === "grad";
     step.inputs.forEach((id, n) => views.push(arrayView(id, step.names[n] || `argument ${n + 1}`)));
-    if (step.output !== null) views.push(arrayView(step.output, step.kind === "loss" ? "loss" : step.kind === "grad" ? "grad_y" : back ? "grad_x" : "y"));
+    if (step.output !== null) views.push(arrayView(step.output, step.kind === "loss" ? "loss" : step.kind === "measure" ? "next offset" : step.kind === "grad" ? "grad_y" : back ? "grad_x" : "y"));
     for (const [own, k] of Object.entries(module.parameters)) {
       if (!back) views.push(arrayView(DATA.parameters[k].value, own));
       else if (step.changed.includes(own)) views.push(arrayView(DATA.parameters[k].gradient, "grad_" + own));

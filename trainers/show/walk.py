@@ -115,7 +115,7 @@ def run_operation(walk: Walk, operation: Operation, arrays: Arrays) -> None:
         result = result.copy()  # a buffer of the module, which later calls of its bprop write anew
     walk.values[operation.target] = result
     step = {
-        "kind": "bprop" if operation.backward else "fprop",
+        "kind": find_kind(operation),
         "method": operation.method,
         "module": walk.places[module],
         "inputs": [walk.numbers[name] for name in operation.arguments if name in walk.numbers],
@@ -127,6 +127,11 @@ def run_operation(walk: Walk, operation: Operation, arrays: Arrays) -> None:
         step["output"] = walk.numbers[operation.target] = arrays.add(operation.target, result)
     step["changed"] = [name for name, array in gradients_of(module) if name in before and (array != before[name]).any()]
     walk.steps.append(step)
+
+
+def find_kind(operation: Operation) -> str:
+    """The kind of a call's step: `measure` for one that only counts numbers, before an array is allocated."""
+    return "bprop" if operation.backward else "measure" if operation.method == "measure" else "fprop"
 
 
 def name_arguments(module: Any, method: str) -> list[str]:

@@ -3,11 +3,18 @@
 This file is installed as `bprop` itself, beside the folders that are its packages (`package-dir` in pyproject.toml).
 """
 
-__all__ = ["__version__"]
+from typing import Any
+
+PACKAGES = ("configs", "datasets", "modules", "trainers")
+__all__ = ["__version__", *PACKAGES]
 
 
-def __getattr__(name: str) -> str:
-    """`bprop.__version__`, looked up when it is asked for."""
+def __getattr__(name: str) -> Any:
+    """The packages and `__version__`, imported or looked up when they are asked for."""
+    if name in PACKAGES:
+        from importlib import import_module
+
+        return import_module(f"bprop.{name}")
     if name != "__version__":
         raise AttributeError(f"module 'bprop' has no attribute {name!r}")
     from importlib.metadata import PackageNotFoundError, version
@@ -19,4 +26,4 @@ def __getattr__(name: str) -> str:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    return sorted({*globals(), *__all__} - {"Any", "PACKAGES"})

@@ -435,3 +435,20 @@ def test_places_that_cannot_be_written(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
     assert cli.main(["predict", "run", "-"]) == 2
     assert "predict: the input is -, but nothing can come in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["show", "graph"])
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        (".", ".: is a folder, expected the path of a file"),
+        ("folder", "folder: is a folder, expected the path of a file"),
+        ("nowhere/x.svg", "nowhere: there is no such folder"),
+    ],
+)
+def test_an_output_that_cannot_be_written(name, output, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    assert cli.main([name, "digits_mlp", "--output", output]) == 2
+    assert capsys.readouterr().err.rstrip().endswith(message)
+    assert list(tmp_path.iterdir()) == [tmp_path / "folder"]

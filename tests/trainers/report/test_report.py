@@ -93,6 +93,24 @@ def test_what_is_missing_is_named(runs, tmp_path):
     assert 'alt="curves"' in page
 
 
+def test_data_that_have_moved_are_named_as_files(runs, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{k},{k * k % 7},{k % 5},{k % 4},{k % 3}\n" for k in range(60))
+    Path("a.csv").write_text("x,y,z,w,label\n" + rows, encoding="utf-8")
+    config = CONFIG.replace("Iris", "{CsvDataset: {path: a.csv, target: label, task: classification}}")
+    Path("a.yaml").write_text(config, "utf-8")
+    assert main(["train", "a.yaml", "--run", "run", "--quiet"]) == 0
+    Path("a.csv").rename("b.csv")
+    text = " ".join(Reader(report_runs(["run"]).read_text(encoding="utf-8")).words)
+    assert text.count("a.csv: No such file or directory") >= 2  # of plots, and of the profile
+    assert "Errno" not in text
+    capsys.readouterr()
+    for command in ("show", "evaluate"):
+        assert main([command, "run"]) == 2
+        assert "a.csv: No such file or directory\n  data that have moved" in capsys.readouterr().err
+    assert main(["show", "run", "dataset.CsvDataset.path=b.csv"]) == 0
+
+
 def test_errors(tmp_path, capsys):
     with pytest.raises(ValueError, match=r"^report: there is no run, expected at least one run folder$"):
         report_runs([])

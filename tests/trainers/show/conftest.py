@@ -1,6 +1,7 @@
-"""Pages of small models as data, and their scripts in Node.js, where no browser is needed."""
+"""Pages of small models as data, their scripts in Node.js, and whole pages in Chromium."""
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -50,3 +51,37 @@ def run_pages():
         return json.loads(done.stdout)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("there is no Chromium")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium, tmp_path):
+    """`visit(page, fragment)` opens a page; errors and messages of the console fail the test."""
+    problems, opened = [], []
+
+    def go(page, fragment="", ready="html[data-ready]", **options):
+        path = page.save(tmp_path / "page.html")
+        tab = chromium.new_page(viewport={"width": 1300, "height": 900}, **options)
+        tab.on("console", lambda message: problems.append(message.text))
+        tab.on("pageerror", lambda error: problems.append(str(error)))
+        tab.on("request", lambda request: problems.append(request.url) if not request.url.startswith("file:") else None)
+        tab.goto(f"{path.as_uri()}#{fragment}")
+        tab.wait_for_selector(ready)
+        opened.append(tab)
+        return tab
+
+    yield go
+    for tab in opened:
+        tab.close()
+    assert problems == []

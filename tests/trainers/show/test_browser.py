@@ -1,8 +1,6 @@
 """The page of `bprop show` in a real browser: Chromium, driven by Playwright (pip install 'bprop[browser]')."""
 
-import os
 import re
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -35,44 +33,7 @@ from bprop.trainers.show.page import make_page
 from bprop.trainers.show.show import record_subject
 from bprop.trainers.show.subject import read_subject
 
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def visit(chromium, tmp_path):
-    """`visit(page, fragment)` opens a page; errors and messages of the console fail the test."""
-    problems, opened = [], []
-
-    def go(page, fragment="", ready="html[data-ready]", **options):
-        path = page.save(tmp_path / "page.html")
-        tab = chromium.new_page(viewport={"width": 1300, "height": 900}, **options)
-        tab.on("console", lambda message: problems.append(message.text))
-        tab.on("pageerror", lambda error: problems.append(str(error)))
-        tab.on("request", lambda request: problems.append(request.url) if not request.url.startswith("file:") else None)
-        tab.goto(f"{path.as_uri()}#{fragment}")
-        tab.wait_for_selector(ready)
-        opened.append(tab)
-        return tab
-
-    yield go
-    for tab in opened:
-        tab.close()
-    assert problems == []
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning")]
 
 
 @pytest.fixture
@@ -225,6 +186,17 @@ def test_every_pane_draws(small, visit, scheme):
     tab.keyboard.press("ArrowRight")
     assert "pane=weight" in tab.url
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_module_has_one_colour_in_all_charts(trained, visit):
+    tab = visit(trained, "pane=learning")
+    pairs = tab.evaluate("""() => [...document.querySelectorAll(".legend .key")]
+        .map((each) => [each.textContent, each.querySelector("path").getAttribute("class")])""")
+    assert {name: {colour for each, colour in pairs if each == name} for name, _ in pairs} == {
+        "[0]": {"line s0"},
+        "[1]": {"line s1"},
+        "[2]": {"line s2"},
+    }
 
 
 def wait_for_steps(tab, steps):

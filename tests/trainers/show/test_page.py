@@ -69,6 +69,16 @@ def test_it_is_whole_and_small(page):
     assert {f"{name}.js" for name in SCRIPTS} == {path.name for path in FOLDER.glob("*.js")}
 
 
+def test_a_chain_is_drawn_straight(record_page):
+    net = Sequential(Linear(2, 3), Tanh(), Linear(3, 1))
+    data, _, _ = record_page(net, MeanSquaredError(), np.ones((1, 2)), np.ones((1, 1)))
+    places = {node["title"]: node["x"] for node in data["diagram"]["nodes"]}
+    target = places.pop("t")
+    assert len(places) == 6
+    assert max(places.values()) - min(places.values()) < 1e-9
+    assert target > places["y"]
+
+
 def test_its_policy_allows_its_own_script_and_style_alone(page):
     reader = Reader(page)
     (policy,) = [a["content"] for _, a in reader.elements if a.get("http-equiv") == "Content-Security-Policy"]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from bprop.modules import (
+    GRU,
     BatchNorm1d,
     Conv2d,
     Dropout,
@@ -67,6 +68,16 @@ def test_the_net_is_left_alone(small):
     net, *_ = small
     assert not net.flat_gradients.any()
     assert net._pending is None
+
+
+def test_quotients_begin_where_a_carried_state_was(random):
+    """Each run of a difference quotient begins with the state before the step, and moves no other one's."""
+    net = Sequential(GRU(2, 3, streams=2), Linear(3, 1))
+    net[0].hidden_state[:] = random.standard_normal(net[0].hidden_state.shape)
+    data, array = record(net, MeanSquaredError(), random.standard_normal((2, 4, 2)), np.ones((2, 4, 1)), SGD(lr=0.1))
+    for each in data["quotients"]:
+        gradient = array(data["parameters"][each["parameter"]]["gradient"]).flat[each["index"]]
+        assert each["central"][len(each["central"]) // 3] == pytest.approx(gradient, rel=2e-4, abs=1e-6)
 
 
 def test_difference_quotients_meet_the_gradient(small):

@@ -76,6 +76,7 @@ def test_numbers_and_times():
     assert format_metric(float("nan")) == "nan"
     assert estimate_left(20, []) is None
     assert estimate_left(17.5, [60.0, 10.0, 10.0]) == 175
+    assert estimate_left(3, [16.0, 0.5]) == 1.5  # the first one has compiled
     assert estimate_left(2, [9.0, 1.0, 1.0, 1.0, 1.0, 1.0]) == 2
 
 
