@@ -8,6 +8,7 @@ import numpy as np
 from ...modules.core.module import Module
 from .checks import check_count, check_not_negative
 from .full_batch import FullBatch
+from .vectors import dot
 
 KINDS = {"gauss_newton": "gauss_newton", "hessian": "hvp"}
 
@@ -57,17 +58,17 @@ class NewtonCG(FullBatch):
 
     def direction(self, gradient: np.ndarray) -> np.ndarray:
         d, residual = np.zeros_like(gradient), -gradient
-        size = float(np.linalg.norm(gradient))
+        size = float(dot(gradient, gradient)) ** 0.5
         small, p, square = min(0.5, size**0.5) * size, residual.copy(), size * size
         for _ in range(self.max_products):
             q = self._product(KINDS[self.curvature], p) + self.damping * p
-            curvature = float(np.dot(p, q))
+            curvature = float(dot(p, q))
             if not curvature > 0:
                 break
             a = square / curvature
             d += a * p
             residual -= a * q
-            before, square = square, float(np.dot(residual, residual))
+            before, square = square, float(dot(residual, residual))
             if not square > small * small:
                 break
             p = residual + square / before * p
