@@ -45,10 +45,11 @@ def make_minibatches(
     epoch = Epoch(train, order, batch_size, output_buffer, trainer.timetable.by_step, table, weights)
     epoch.stretches, epoch.accumulate = split_stretches(stretches, kept_from), settings["accumulate"]
     epoch.kept_from = kept_from
-    if isinstance(trainer.optimizer, FullBatch):
-        epoch.give_shares(trainer.optimizer)
-    elif epoch.accumulate > 1 and trainer.compiled_step.sharding is None:
-        give_shares(epoch, trainer.loss)
+    if trainer.compiled_step.sharding is None:  # else it finds the shares of shards
+        if isinstance(trainer.optimizer, FullBatch):
+            epoch.give_shares(trainer.optimizer)
+        elif epoch.accumulate > 1:
+            give_shares(epoch, trainer.loss)
     if state is not None:
         epoch.first, epoch.total = state.done, state.total
         kept = max(0, state.done - kept_from)  # a row that has become longer keeps fewer

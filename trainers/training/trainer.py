@@ -48,11 +48,12 @@ from .epoch import get_rate, make_minibatches, measure_epoch, restore_good_weigh
 from .epoch_table import EpochTable
 from .evaluation import Evaluation
 from .fit_state import EpochState, FitState, read_fit_state
+from .full_batch_shards import make_sharding
 from .inputs import takes_table
 from .minibatches import Epoch, NotFinite
 from .passes import count_rows, count_steps, find_row
 from .progress import print_if_slow
-from .sharded_steps import SHARDS, Sharding
+from .sharded_steps import SHARDS
 from .thread_choice import choose_threads
 from .trainer_state import check_data_digests, check_settings, gather_state, restore_state
 
@@ -217,7 +218,7 @@ class Trainer:
         self.metrics, self.threads, self.total_cost = chosen, threads, total_cost
         self.compiled_step.set_accumulation(accumulate)
         if shards is not None:
-            self.compiled_step.set_sharding(Sharding(shards, self.ranks))
+            self.compiled_step.set_sharding(make_sharding(self.optimizer, shards, self.ranks))
         self.compiled_step.cut = choose_cut(self.model, train, group_by_length)
         self.data, self.valid_data = train, valid
         self.model.train()

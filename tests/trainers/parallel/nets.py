@@ -24,14 +24,17 @@ from bprop.modules import (
     manual_seed,
 )
 from bprop.trainers import (
+    LBFGS,
     SGD,
     Adam,
     AdamW,
     Callback,
+    ConjugateGradient,
     CosineSchedule,
     DifferenceTargetPropagation,
     Flip,
     Group,
+    NewtonCG,
     Shift,
     Trainer,
 )
@@ -132,7 +135,30 @@ def targets():
     return net, SoftmaxCrossEntropy(), SGD(lr=0.1), data, {"batch_size": 20, "accumulate": 2}, {"rule": rule}
 
 
-NETS = {each.__name__: each for each in (mlp, cnn, graph, transformer, wide, wide_sgd, streams, targets)}
+def lbfgs():
+    """As `mlp`: dropout, weights, minibatches of which the last one is smaller; each point draws other masks."""
+    net, loss, _, data, settings, _ = mlp()
+    return net, loss, LBFGS(max_iter=3), data, settings, {}
+
+
+def conjugate():
+    """As `cnn`: batch norm in each evaluation, augmentation."""
+    net, loss, _, data, settings, more = cnn()
+    return net, loss, ConjugateGradient(max_iter=3), data, settings | {"accumulate": 1}, more
+
+
+def newton():
+    """Products with the Hessian that are exchanged in slices, with dropout."""
+    r = random(6)
+    data = r.normal(size=(44, 8)), r.integers(0, 4, 44)
+    net = Sequential(Linear(8, 1000), Tanh(), Dropout(0.1), Linear(1000, 4))
+    newton_cg = NewtonCG(max_iter=2, curvature="hessian", max_products=3)
+    return net, SoftmaxCrossEntropy(), newton_cg, data, {"batch_size": 16}, {}
+
+
+FULL_BATCH = {each.__name__: each for each in (lbfgs, conjugate, newton)}
+MINIBATCH = {each.__name__: each for each in (mlp, cnn, graph, transformer, wide, wide_sgd, streams, targets)}
+NETS = MINIBATCH | FULL_BATCH
 
 
 def train(name, shards=8, epochs=2, **more):
