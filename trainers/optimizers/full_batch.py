@@ -24,6 +24,10 @@ class FullBatch(Optimizer):
     In a Trainer an epoch is `max_iter` such iterations, and the batch size is how many samples are in memory at a
     time; by hand, `minimize(net, closure)` does them. A subclass writes `direction`, and the rest if it needs it.
 
+    Cut into shards, such as on several ranks of MPI, the loss and the gradient are sums over shards, and each rank
+    computes the same directions and steps: see docs/parallel.md. A `direction` adds up numbers by `dot` of
+    optimizers/vectors.py to have the same bits on all of them; those of np.dot depend on the threads of a BLAS.
+
     Args: max_iter: iterations of one `minimize`; tolerance_grad: largest gradient, and tolerance_change: largest change
         of a parameter, at which it has converged.
     Errors: ValueError for settings out of range.

@@ -22,8 +22,8 @@ class NewtonCG(FullBatch):
     with B = Jᵀ H_L J, the Gauss-Newton matrix, or the Hessian, and η = min(½, √|gradient|). Where a direction of no or
     negative curvature turns up, the sum so far is taken (at first: the negative gradient).
 
-    In a Trainer the products are exact, a few gradients each; by hand, `minimize(net, closure)` takes differences of
-    the gradient unless it is given `product(kind, v)`.
+    In a Trainer the products are exact, a few gradients each, and cut into shards as gradients are; by hand,
+    `minimize(net, closure)` takes differences of the gradient unless it is given `product(kind, v)`.
 
     Args: max_iter: steps an epoch; tolerance_grad, tolerance_change: see FullBatch; curvature: which B; damping: at
         least 0, Levenberg and Marquardt's λ; max_products: at most so many products a step.

@@ -93,8 +93,8 @@ def format_seconds(seconds: float) -> str:
 def profile_config(config: Config) -> Profile:
     """Profile the training of a config: trains for about two seconds, and discards that.
 
-    Errors: those of `profile`; ConfigError or ValueError for data that do not fit; ValueError for an optimizer that looks
-        at all samples, whose passes `profile_on_ranks` measures.
+    Errors: those of `profile`; ConfigError or ValueError for data that do not fit; ValueError for an optimizer that
+        looks at all samples, whose passes `profile_on_ranks` measures.
     """
     experiment = config.build()
     data, settings = experiment.dataset.train, experiment.settings

@@ -1,8 +1,8 @@
 """Full-batch optimizers on shards: what they evaluate is the same bits, whichever process computes which part of it.
 
     L(w) = Σₖ mₖ/M Lₖ(w)        over the minibatches k, with mₖ of all samples M; with weights they are sums of weights
-    ∂L/∂w, H v, J^T H_L J v     likewise; those of each minibatch are sums over its shards, and all are added up in the
-                                order of the fixed binary tree over the shards: first what one shard has of each minibatch
+    ∂L/∂w, H v, Jᵀ H_L J v      likewise; those of Lₖ are sums over the shards of minibatch k, and all are added up in
+                                the order of the fixed binary tree over the shards, each of all minibatches
 
 So each point of a line search is one step of as many minibatches as there are, without an update. Every rank has the
 same loss and gradient, takes the same decisions, and moves all parameters.
@@ -10,6 +10,7 @@ same loss and gradient, takes the same decisions, and moves all parameters.
 
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from ...modules.engine.locks import locked
 from ..optimizers.full_batch import FullBatch
 from ..optimizers.optimizer import Optimizer
 from ..parallel.communicator import Ranks
-from ..parallel.step_layout import ADDITIONS, FRESH, PLACE, SHARE, StepLayout
+from ..parallel.step_layout import ADDITIONS, FRESH, PLACE, StepLayout
 from .compiled_step import CompiledStep
 from .minibatches import Epoch, NotFinite
 from .sharded_steps import Runner, ShardedEpoch, Sharding
@@ -122,11 +123,9 @@ class ShardedObjective(ShardedEpoch):
         increments = self._find_increments()
         counters = {key: getattr(*key) for key in increments}
         self._begin_pass()
-        begun = self.carried.read()
         with locked(self.net):
             for _, first, last in layout.own_shards:
-                self.carried.write(begun)
-                self.buffers.write(before[1])
+                self.buffers.write(before[1])  # which a shard of another rank does not change
                 for k in range(first, last):
                     for (module, name), count in counters.items():
                         module.write_number(name, count + k * increments[module, name])
@@ -160,11 +159,8 @@ class ShardedObjective(ShardedEpoch):
     # -- state -------------------------------------------------------------------------------------------------------
 
     def _begin_pass(self) -> None:
-        """Begin a pass over the data: the same random changes of images each time, and no state of the last pass."""
+        """Begin a pass over the data, without the state of the last one."""
         self.sharding.passes += 1  # type: ignore[attr-defined]
-        number = self.epoch.pieces[0].stretch.number
-        if number >= 0:
-            self.step.augmentation.begin(number, self.net.dtype)
         reset_state(self.net)
 
     def _read_state(self) -> tuple[Counters, np.ndarray, list[np.ndarray]]:
@@ -186,7 +182,7 @@ def run_by_pieces(run: Runner, epoch: Epoch) -> Runner:
     def run_parts(piece, places, table, first, last, losses, room) -> None:
         pieces = np.searchsorted([each.place for each in epoch.pieces], places[first:last, 0], side="right") - 1
         bounds = [first, *(np.flatnonzero(np.diff(pieces)) + first + 1).tolist(), last]
-        for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+        for begin, end in pairwise(bounds):
             piece = epoch.pieces[pieces[begin - first]] if begin < end else piece
             run(piece, places, table, begin, end, losses, epoch._find_room(piece.place))
             if not np.isfinite(losses[begin:end]).all():

@@ -15,6 +15,9 @@ from bprop.modules import (
     Flatten,
     Graph,
     Linear,
+    MeanSquaredError,
+    Module,
+    Parameter,
     ReLU,
     Sequential,
     Share,
@@ -156,7 +159,31 @@ def newton():
     return net, SoftmaxCrossEntropy(), newton_cg, data, {"batch_size": 16}, {}
 
 
-FULL_BATCH = {each.__name__: each for each in (lbfgs, conjugate, newton)}
+class Log(Module):
+    """y = log(x + w), NaN below 0."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = Parameter(np.ones(1))
+
+    def fprop(self, x):
+        self.z = x + self.weight[0]
+        return np.log(self.z)
+
+    def bprop(self, grad_y):
+        grad_x = grad_y / self.z
+        self.grad_weight[0] += grad_x.sum()
+        return grad_x
+
+
+def edge():
+    """A line search that meets NaN, which arises in one shard: what the others have drawn by then does not count."""
+    x = random(7).uniform(size=(40, 1))
+    net = Sequential(Log(), Dropout(0.2))
+    return net, MeanSquaredError(), LBFGS(max_iter=4), (x, np.full((40, 1), -9.0)), {"batch_size": 16}, {}
+
+
+FULL_BATCH = {each.__name__: each for each in (lbfgs, conjugate, newton, edge)}
 MINIBATCH = {each.__name__: each for each in (mlp, cnn, graph, transformer, wide, wide_sgd, streams, targets)}
 NETS = MINIBATCH | FULL_BATCH
 
