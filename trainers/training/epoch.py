@@ -18,7 +18,7 @@ from .fit_state import EpochState, FitState, Weights
 from .minibatches import Epoch, NotFinite, TrainingError, compute_mean
 from .parts import TrainingParts
 from .passes import Stretch, find_row, make_stretches, split_stretches
-from .progress import ProgressBar
+from ..progress.progress_bar import ProgressBar
 from .shares import give_shares
 
 KEPT = 2**30  # bytes of outputs at most, for the metrics of the training part

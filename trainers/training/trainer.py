@@ -45,14 +45,14 @@ from .arguments import (
 )
 from .compiled_step import CompiledStep
 from .epoch import get_rate, make_minibatches, measure_epoch, restore_good_weights, run_steps
-from .epoch_table import EpochTable
+from ..progress.epoch_table import EpochTable
 from .evaluation import Evaluation
 from .fit_state import EpochState, FitState, read_fit_state
 from .full_batch_shards import make_sharding
 from .inputs import takes_table
 from .minibatches import Epoch, NotFinite
 from .passes import count_rows, count_steps, find_row
-from .progress import print_if_slow
+from ..progress.progress_bar import print_if_slow
 from .sharded_steps import SHARDS
 from .thread_choice import choose_threads
 from .trainer_state import check_data_digests, check_settings, gather_state, restore_state
