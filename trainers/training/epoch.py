@@ -14,11 +14,11 @@ from ..callbacks.sample_weights import cast_sample_weights
 from ..metrics import Metric, compute_metrics
 from ..optimizers import Optimizer
 from ..optimizers.full_batch import FullBatch
+from ..progress.progress_bar import ProgressBar
 from .fit_state import EpochState, FitState, Weights
 from .minibatches import Epoch, NotFinite, TrainingError, compute_mean
 from .parts import TrainingParts
 from .passes import Stretch, find_row, make_stretches, split_stretches
-from ..progress.progress_bar import ProgressBar
 from .shares import give_shares
 
 KEPT = 2**30  # bytes of outputs at most, for the metrics of the training part

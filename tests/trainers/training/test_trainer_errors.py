@@ -8,9 +8,9 @@ from bprop import trainers
 from bprop.datasets import ArrayDataset, Dataset
 from bprop.modules import BatchNorm1d, Linear, MeanSquaredError, Module, Residual, Sequential, SoftmaxCrossEntropy
 from bprop.trainers import SGD, Callback, EarlyStopping, MultiStepSchedule, Trainer, TrainingError
-from bprop.trainers.training.evaluation import split_rows
 from bprop.trainers.progress.progress_bar import print_if_slow
-from bprop.trainers.training.trainer import COMPILING
+from bprop.trainers.training.evaluation import split_rows
+from bprop.trainers.training.fit_loop import COMPILING
 
 
 def pairs(n=50, outputs=None):
