@@ -15,8 +15,8 @@ FILES = {path.relative_to(ROOT).as_posix() for package in PACKAGES for path in (
 MODULES = """compiler kernels kernels/matmul kernels/convolution kernels/recurrent kernels/attention engine initializers
 core containers layers/activations layers layers/padding layers/normalization layers/convolution layers/pooling
 layers/embedding layers/attention layers/energy layers/recurrent losses autodiff derivatives checks display"""
-TRAINERS = """files metrics optimizers rules augments schedules callbacks parallel training configs runs generation
-plots tools show report cli"""
+TRAINERS = """files metrics optimizers rules augments schedules callbacks parallel progress training recipes configs
+runs generation plots tools show report cli"""
 ORDER = [
     *(f"modules/{name}" for name in MODULES.split()),
     "modules",

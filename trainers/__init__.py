@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from .generation.generator import Generator, generate
     from .metrics import F1, CalibrationError, ConfusionMatrix, Metric, Precision, Recall, TopK
     from .optimizers import *
+    from .recipes.estimators import BpropClassifier, BpropRegressor
+    from .recipes.greedy_pretraining import GreedyPretraining
     from .report import report_runs
     from .rules import *
     from .schedules import *
     from .show.show import show_config, show_net
     from .tools.gradient_doctor import ConfigReport, check_config
     from .training.compiled_step import CompiledStep, compile_step
-    from .training.estimators import BpropClassifier, BpropRegressor
-    from .training.greedy_pretraining import GreedyPretraining
     from .training.minibatches import TrainingError
     from .training.trainer import Trainer
 
@@ -36,8 +36,8 @@ _PLACES = {
     "Affine": "augments",
     "Augment": "augments",
     "Augmentation": "augments",
-    "BpropClassifier": "training",
-    "BpropRegressor": "training",
+    "BpropClassifier": "recipes",
+    "BpropRegressor": "recipes",
     "CalibrationError": "metrics",
     "Callback": "callbacks",
     "ChainRule": "rules",
@@ -64,7 +64,7 @@ _PLACES = {
     "FreeEnergies": "callbacks",
     "FullBatch": "optimizers",
     "Generator": "generation",
-    "GreedyPretraining": "training",
+    "GreedyPretraining": "recipes",
     "Group": "optimizers",
     "Hebbian": "rules",
     "InitialWeights": "callbacks",

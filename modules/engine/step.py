@@ -9,12 +9,13 @@ from functools import partial
 
 import numpy as np
 
+from .index_check import copy_arrays
 from .operations import Function, Operations, iterate_with_inside, prune
 from .plan import Plan
 from .specialization import specialize_often_called
 from .tables import flatten_table, unflatten_table
 
-FIRST, LAST, SIZE, OUTPUTS = 9, 10, 11, 15  # places among the arguments of the loop over minibatches
+FIRST, LAST, SIZE, TOTAL, OUTPUTS = 9, 10, 11, 12, 15  # places among the arguments of the loop over minibatches
 PAUSE = 64  # steps that Python calls one by one, after which small products may be specialised
 
 
@@ -118,6 +119,7 @@ class StepPlan:
         """Run the minibatch at position `first` with bounds checks."""
         own = list(arguments)
         own[FIRST], own[LAST] = first, min(first + own[SIZE], own[LAST])
+        own[TOTAL] = copy_arrays(own[TOTAL])  # the losses of parts, which are those of the run that is checked
         own[OUTPUTS] = own[OUTPUTS][:0]
         self.plan.check_indices("steps", own, slice(1, 3))
 

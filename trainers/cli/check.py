@@ -32,8 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..configs import load_config
 
     config = load_config(arguments.config, arguments.overrides)
+    from ..progress.progress_bar import print_if_slow
     from ..tools.gradient_doctor import check_config
-    from ..training.progress import print_if_slow
 
     with print_if_slow("checking each module in float64; what is compiled for it is kept", quiet=arguments.quiet):
         report = check_config(config, every_law=arguments.every_law)

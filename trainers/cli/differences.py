@@ -31,8 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..configs import load_config
 
     config = load_config(arguments.config, arguments.overrides)
+    from ..progress.progress_bar import print_if_slow
     from ..tools.finite_differences import draw_differences, measure_differences
-    from ..training.progress import print_if_slow
 
     with print_if_slow("compiling the model in float64 and in float32", quiet=arguments.quiet):
         errors = measure_differences(config)

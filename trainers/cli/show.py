@@ -50,9 +50,9 @@ def add_command(commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the page, and print where it is."""
     from ..files.atomic_files import check_file_path
+    from ..progress.progress_bar import print_if_slow
     from ..show.page import measure_page
     from ..show.show import show_config
-    from ..training.progress import print_if_slow
 
     text = "recording; what is compiled for it is kept, and the next page finds it"
     path = arguments.output or choose_path(arguments.config)

@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 
 from .full_batch import FullBatch
+from .vectors import dot
 
 
 class ConjugateGradient(FullBatch):
@@ -41,8 +42,8 @@ class ConjugateGradient(FullBatch):
         if memory:
             last = memory["gradient"]
             change = gradient - last if self.beta == "polak-ribiere" else gradient
-            direction += max(np.dot(gradient, change) / np.dot(last, last), 0) * memory["direction"]
-        slope = float(np.dot(gradient, direction))
+            direction += max(dot(gradient, change) / dot(last, last), 0) * memory["direction"]
+        slope = float(dot(gradient, direction))
         if slope < 0:
             first = memory["step"] * memory["slope"] / slope if memory else 1 / float(np.abs(gradient).sum())
             memory.update(gradient=gradient.copy(), direction=direction, slope=slope, step=first)
@@ -53,4 +54,4 @@ class ConjugateGradient(FullBatch):
 
     def learn(self, step: np.ndarray, change: np.ndarray) -> None:
         direction = self._memory["direction"]
-        self._memory["step"] = float(np.dot(step, direction) / np.dot(direction, direction))
+        self._memory["step"] = float(dot(step, direction) / dot(direction, direction))

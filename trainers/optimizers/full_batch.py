@@ -11,6 +11,7 @@ from ...modules.engine.locks import join_locks, locked, refuse_during_fit
 from .checks import check_count, check_not_negative
 from .line_search import LineSearch, Point
 from .optimizer import Optimizer
+from .vectors import dot
 
 Product = Callable[[str, np.ndarray], np.ndarray]
 
@@ -22,6 +23,10 @@ class FullBatch(Optimizer):
 
     In a Trainer an epoch is `max_iter` such iterations, and the batch size is how many samples are in memory at a
     time; by hand, `minimize(net, closure)` does them. A subclass writes `direction`, and the rest if it needs it.
+
+    Cut into shards, such as on several ranks of MPI, the loss and the gradient are sums over shards, and each rank
+    computes the same directions and steps: see docs/parallel.md. A `direction` adds up numbers by `dot` of
+    optimizers/vectors.py to have the same bits on all of them; those of np.dot depend on the threads of a BLAS.
 
     Args: max_iter: iterations of one `minimize`; tolerance_grad: largest gradient, and tolerance_change: largest change
         of a parameter, at which it has converged.
@@ -116,16 +121,16 @@ class FullBatch(Optimizer):
             return value, gradient
         fresh = not self._memory
         direction = self.direction(gradient)
-        if not np.dot(gradient, direction) < 0:
+        if not dot(gradient, direction) < 0:
             fresh, vars(self)["_memory"] = True, {}
             direction = self.direction(gradient)
-        slope, before, gradient_at = float(np.dot(gradient, direction)), x.copy(), {0.0: gradient}
+        slope, before, gradient_at = float(dot(gradient, direction)), x.copy(), {0.0: gradient}
 
         def evaluate(a: float) -> Point:
             x[:] = before + x.dtype.type(a) * direction
             value = float(closure())
             gradient_at[a] = gradients.copy()
-            return Point(a, value, float(np.dot(gradient_at[a], direction)))
+            return Point(a, value, float(dot(gradient_at[a], direction)))
 
         search = LineSearch(evaluate, Point(0.0, value, slope), self.c2, 10 * float(np.finfo(x.dtype).eps))
         point = search.run(self.first_step(gradient, slope))

@@ -4,6 +4,7 @@ import numpy as np
 
 from .checks import check_count
 from .full_batch import FullBatch
+from .vectors import dot
 
 
 class LBFGS(FullBatch):
@@ -37,18 +38,18 @@ class LBFGS(FullBatch):
         if not self._memory:
             return q
         steps, changes = self._memory["steps"], self._memory["changes"]
-        products = np.array([np.dot(s, y) for s, y in zip(steps, changes, strict=True)], q.dtype)
+        products = np.array([dot(s, y) for s, y in zip(steps, changes, strict=True)], q.dtype)
         alphas = np.zeros_like(products)
         for k in reversed(range(len(steps))):
-            alphas[k] = np.dot(steps[k], q) / products[k]
+            alphas[k] = dot(steps[k], q) / products[k]
             q -= alphas[k] * changes[k]
-        q *= products[-1] / np.dot(changes[-1], changes[-1])
+        q *= products[-1] / dot(changes[-1], changes[-1])
         for k in range(len(steps)):
-            q += (alphas[k] - np.dot(changes[k], q) / products[k]) * steps[k]
+            q += (alphas[k] - dot(changes[k], q) / products[k]) * steps[k]
         return q
 
     def learn(self, step: np.ndarray, change: np.ndarray) -> None:
-        if not np.dot(step, change) > 1e-10 * np.dot(change, change):
+        if not dot(step, change) > 1e-10 * dot(change, change):
             return
         for name, vector in (("steps", step), ("changes", change)):
             old = self._memory.get(name, np.empty((0, vector.size), vector.dtype))

@@ -8,6 +8,7 @@ import numpy as np
 from ...modules.core.module import Module
 from .checks import check_count, check_not_negative
 from .full_batch import FullBatch
+from .vectors import dot
 
 KINDS = {"gauss_newton": "gauss_newton", "hessian": "hvp"}
 
@@ -21,8 +22,8 @@ class NewtonCG(FullBatch):
     with B = Jᵀ H_L J, the Gauss-Newton matrix, or the Hessian, and η = min(½, √|gradient|). Where a direction of no or
     negative curvature turns up, the sum so far is taken (at first: the negative gradient).
 
-    In a Trainer the products are exact, a few gradients each; by hand, `minimize(net, closure)` takes differences of
-    the gradient unless it is given `product(kind, v)`.
+    In a Trainer the products are exact, a few gradients each, and cut into shards as gradients are; by hand,
+    `minimize(net, closure)` takes differences of the gradient unless it is given `product(kind, v)`.
 
     Args: max_iter: steps an epoch; tolerance_grad, tolerance_change: see FullBatch; curvature: which B; damping: at
         least 0, Levenberg and Marquardt's λ; max_products: at most so many products a step.
@@ -57,17 +58,17 @@ class NewtonCG(FullBatch):
 
     def direction(self, gradient: np.ndarray) -> np.ndarray:
         d, residual = np.zeros_like(gradient), -gradient
-        size = float(np.linalg.norm(gradient))
+        size = float(dot(gradient, gradient)) ** 0.5
         small, p, square = min(0.5, size**0.5) * size, residual.copy(), size * size
         for _ in range(self.max_products):
             q = self._product(KINDS[self.curvature], p) + self.damping * p
-            curvature = float(np.dot(p, q))
+            curvature = float(dot(p, q))
             if not curvature > 0:
                 break
             a = square / curvature
             d += a * p
             residual -= a * q
-            before, square = square, float(np.dot(residual, residual))
+            before, square = square, float(dot(residual, residual))
             if not square > small * small:
                 break
             p = residual + square / before * p

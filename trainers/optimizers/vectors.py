@@ -1,8 +1,16 @@
-"""Functions of vectors for optimizers, compiled with their methods."""
+"""Functions of vectors for optimizers: `dot` in NumPy, the others compiled with their methods."""
+
+from typing import Any
 
 import numpy as np
 
 from ...modules.kernels.threads import MOVE_FLOPS
+
+
+def dot(x: np.ndarray, y: np.ndarray) -> Any:
+    """Compute xᵀy, a NumPy scalar: added up in pairs, so the bits do not depend on the number of a BLAS's threads."""
+    with np.errstate(all="ignore"):
+        return np.add.reduce(x * y)
 
 
 def clamp(x, limit):

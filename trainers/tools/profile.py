@@ -20,7 +20,8 @@ from ...modules.engine.step import StepPlan
 from ...modules.engine.stopwatch import Stopwatch
 from ..callbacks.sample_weights import cast_sample_weights
 from ..configs import Config
-from ..training.compiled_step import CompiledStep, compile_step
+from ..optimizers.full_batch import FullBatch
+from ..training.compiled_step import CompiledStep
 from ..training.minibatches import Epoch, TrainingError
 from ..training.trainer import Trainer
 from .gradient_cost import GradientCost, compute_gradient_cost
@@ -92,7 +93,8 @@ def format_seconds(seconds: float) -> str:
 def profile_config(config: Config) -> Profile:
     """Profile the training of a config: trains for about two seconds, and discards that.
 
-    Errors: those of `profile`, and ConfigError or ValueError for data that do not fit.
+    Errors: those of `profile`; ConfigError or ValueError for data that do not fit; ValueError for an optimizer that
+        looks at all samples, whose passes `profile_on_ranks` measures.
     """
     experiment = config.build()
     data, settings = experiment.dataset.train, experiment.settings
@@ -100,7 +102,9 @@ def profile_config(config: Config) -> Profile:
     parts, augment = (experiment.model, experiment.loss, experiment.optimizer), experiment.augment
     trainer = Trainer(*parts, augment=augment, rule=experiment.rule, seed=config.seed, quiet=True)
     trainer.fit(data, epochs=0, batch_size=batch_size, metrics=metrics)  # refuses what does not fit
-    compile_step(*parts)  # refuses an optimizer that looks at all samples at once
+    if isinstance(experiment.optimizer, FullBatch):
+        name = type(experiment.optimizer).__name__
+        raise ValueError(f"profile: {name} looks at all samples for each step, expected an optimizer of minibatches")
     step = CompiledStep(*parts, augmentation=trainer.augmentation, rule=experiment.rule)
     metric_names = experiment.loss.metrics if metrics is None else metrics
     return profile(step, data, batch_size, outputs=bool(metric_names), seed=config.seed)

@@ -5,6 +5,7 @@ from typing import Any
 
 from ...modules.core.text_table import format_table
 from ..configs import Config
+from ..optimizers.full_batch import FullBatch
 from ..parallel.communicator import Ranks
 from ..parallel.reading import read_for_all
 from ..parallel.shared_data import Receive
@@ -30,20 +31,25 @@ class RankTimes:
 
 @dataclass
 class RanksProfile:
-    """The times of a step on all ranks."""
+    """The times of a step on all ranks; `unit` says what is a step: for a full-batch optimizer a pass over all samples.
+
+    That is an evaluation of the loss and the gradient, or a product with the curvature; directions and the rest of a
+    line search are then the update.
+    """
 
     title: str
     batch_size: int
     shards: int
     bytes: int
     ranks: list[RankTimes]
+    unit: str = "step"
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as plain data, for JSON."""
         return asdict(self)
 
     def __str__(self) -> str:
-        head = f"One step of {self.title}, minibatches of {self.batch_size} in {self.shards} shards"
+        head = f"One {self.unit} of {self.title}, minibatches of {self.batch_size} in {self.shards} shards"
         rows: list[tuple[str, ...]] = [("rank", "host", "compute", "exchange", "of it waiting", "update")]
         for each in self.ranks:
             times = (each.compute, each.exchange, each.wait, each.update)
@@ -68,13 +74,16 @@ def profile_on_ranks(config: Config, ranks: Ranks) -> RanksProfile:
     more = {"augment": experiment.augment, "rule": experiment.rule, "seed": config.seed}
     trainer = Trainer(*parts, **more, quiet=True, communicator=ranks)
     data = experiment.dataset.train
-    trainer.fit(data, steps=FIRST, **settings)
-    trainer.fit(data, steps=FIRST, **settings)
-    seconds = sum(trainer.compiled_step.sharding.seconds.values()) / FIRST
-    steps = ranks.from_first(max(FIRST, int(SECONDS / seconds)), "the length of the profile")
+    full = isinstance(experiment.optimizer, FullBatch)
+    first, counted = (1, "epochs") if full else (FIRST, "steps")
+    for _ in range(2):
+        trainer.fit(data, **settings | {counted: first})
+    seconds = sum(trainer.compiled_step.sharding.seconds.values()) / first
+    steps = ranks.from_first(max(first, int(SECONDS / seconds)), "the length of the profile")
     before = ranks.watchdog.seconds
-    trainer.fit(data, steps=steps, **settings)
+    trainer.fit(data, **settings | {counted: steps})
     sharding = trainer.compiled_step.sharding
+    steps = sharding.passes if full else steps
     own = {name: value / steps for name, value in sharding.seconds.items()}
     own["wait"] = min(own["exchange"], (ranks.watchdog.seconds - before) / steps)
     times = [
@@ -83,4 +92,5 @@ def profile_on_ranks(config: Config, ranks: Ranks) -> RanksProfile:
     ]
     size = trainer.model.flat_parameters.nbytes
     batch_size = settings.get("batch_size", 32)
-    return RanksProfile(format_title(trainer.compiled_step), batch_size, sharding.shards, size, times)
+    unit = "pass over all samples" if full else "step"
+    return RanksProfile(format_title(trainer.compiled_step), batch_size, sharding.shards, size, times, unit)

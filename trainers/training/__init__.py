@@ -10,18 +10,13 @@ from ..lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from .compiled_step import CompiledStep, compile_step
-    from .estimators import BpropClassifier, BpropRegressor
-    from .greedy_pretraining import GreedyPretraining
     from .minibatches import TrainingError
     from .trainer import Trainer
 
 __getattr__ = lazy_names(
     __name__,
     {
-        "BpropClassifier": "estimators",
-        "BpropRegressor": "estimators",
         "CompiledStep": "compiled_step",
-        "GreedyPretraining": "greedy_pretraining",
         "Trainer": "trainer",
         "TrainingError": "minibatches",
         "compile_step": "compiled_step",

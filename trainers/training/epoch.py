@@ -14,11 +14,11 @@ from ..callbacks.sample_weights import cast_sample_weights
 from ..metrics import Metric, compute_metrics
 from ..optimizers import Optimizer
 from ..optimizers.full_batch import FullBatch
+from ..progress.progress_bar import ProgressBar
 from .fit_state import EpochState, FitState, Weights
 from .minibatches import Epoch, NotFinite, TrainingError, compute_mean
 from .parts import TrainingParts
 from .passes import Stretch, find_row, make_stretches, split_stretches
-from .progress import ProgressBar
 from .shares import give_shares
 
 KEPT = 2**30  # bytes of outputs at most, for the metrics of the training part
@@ -45,10 +45,11 @@ def make_minibatches(
     epoch = Epoch(train, order, batch_size, output_buffer, trainer.timetable.by_step, table, weights)
     epoch.stretches, epoch.accumulate = split_stretches(stretches, kept_from), settings["accumulate"]
     epoch.kept_from = kept_from
-    if isinstance(trainer.optimizer, FullBatch):
-        epoch.give_shares(trainer.optimizer)
-    elif epoch.accumulate > 1 and trainer.compiled_step.sharding is None:
-        give_shares(epoch, trainer.loss)
+    if trainer.compiled_step.sharding is None:  # else it finds the shares of shards
+        if isinstance(trainer.optimizer, FullBatch):
+            epoch.give_shares(trainer.optimizer)
+        elif epoch.accumulate > 1:
+            give_shares(epoch, trainer.loss)
     if state is not None:
         epoch.first, epoch.total = state.done, state.total
         kept = max(0, state.done - kept_from)  # a row that has become longer keeps fewer

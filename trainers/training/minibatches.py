@@ -238,8 +238,8 @@ class Epoch:
         return self._step_by_step(step) if steps is None else self._chunks(step, steps)
 
     def train(self, step: CompiledStep) -> Iterator[tuple[int, float]]:
-        """Train by `run`, or by a full-batch optimizer."""
-        full = isinstance(step.optimizer, FullBatch)
+        """Train by `run`, or by a full-batch optimizer; on shards `run` does both."""
+        full = isinstance(step.optimizer, FullBatch) and step.sharding is None
         return self._whole(step, step.optimizer) if full else self.run(step)  # type: ignore[arg-type]
 
     def objective(self, step: CompiledStep, optimizer: FullBatch) -> float:
@@ -258,10 +258,7 @@ class Epoch:
         """The matrix of the mean loss's curvature, "hvp" or "gauss_newton", times v; see modules/derivatives."""
         from ...modules.derivatives.curvature import run
 
-        if self.weights is not None:
-            raise ValueError(f"{step.optimizer.label()}: takes no sample_weight")
-        if self.data.lengths is not None:
-            raise ValueError(f"{step.optimizer.label()}: takes no lengths")
+        self.check_product(step)
         net, total = step.net, np.zeros_like(v)
         start = net.counters()
         for first in range(0, len(self.order), self.batch_size):
@@ -270,6 +267,13 @@ class Epoch:
             total += len(x) / len(self.order) * net.flat_gradients
         net.load_counters(start)
         return total
+
+    def check_product(self, step: CompiledStep) -> None:
+        """Raise ValueError for data of which there are no products."""
+        if self.weights is not None:
+            raise ValueError(f"{step.optimizer.label()}: takes no sample_weight")
+        if self.data.lengths is not None:
+            raise ValueError(f"{step.optimizer.label()}: takes no lengths")
 
     def _whole(self, step: CompiledStep, optimizer: FullBatch) -> Iterator[tuple[int, float]]:
         value = optimizer.minimize(step.net, lambda: self.objective(step, optimizer), partial(self.product, step))

@@ -33,10 +33,6 @@ def check_shards(trainer: TrainingParts, settings: Any, samples: int) -> None:
 
 def find_reason(trainer: TrainingParts) -> str | None:
     """Find why a training cannot be computed by shards; None if it can."""
-    optimizer = trainer.optimizer
-    if isinstance(optimizer, FullBatch):
-        name = type(optimizer).__name__
-        return f"{name} looks at all samples for each step; optimizers of minibatches, such as Adam, can be cut"
     if trainer.rule is not None and (reason := find_reason_of_rule(trainer.rule)):
         return reason
     carriers = [each for each in find_carriers(trainer.model) if has_other_state(each)]
@@ -81,9 +77,12 @@ def find_reason_of_rows(trainer: TrainingParts, settings: Any, samples: int) -> 
         return f"{states}, expected at least {batch_size}, the batch size: one for each sample"
     if BATCH_SIZE in trainer.timetable.schedules:
         return "state is carried from minibatch to minibatch, whose size has a schedule; without one they can be cut"
-    if settings.accumulate > 1 and samples % batch_size and not settings.drop_last:
+    together = f"accumulate {settings.accumulate}" if settings.accumulate > 1 else ""
+    if isinstance(trainer.optimizer, FullBatch):
+        together = f"{type(trainer.optimizer).__name__}, which adds up all minibatches,"
+    if together and samples % batch_size and not settings.drop_last:
         return (
-            f"state is carried from minibatch to minibatch, and with accumulate {settings.accumulate} the last one has "
+            f"state is carried from minibatch to minibatch, and with {together} the last one has "
             f"{samples % batch_size} samples in place of {batch_size}; drop_last leaves it out"
         )
     return None

@@ -346,7 +346,7 @@ class ShardedEpoch:
         layout = sharding.find_layout(last - first, epoch.batch_size)
         epoch.set_schedules(first)
         table = layout.settings.astype(self.dtype)
-        table[:, SHARE] = 1 if self.counts is None else layout.compute_shares(self.counts[first : last + 1])
+        table[:, SHARE] = self.find_shares(layout, first, last)
         places = layout.parts[:, 1:] + (first - piece.shift)
         losses, room = np.zeros(len(places)), epoch._find_room(piece.place)
         with locked(self.net):
@@ -375,6 +375,14 @@ class ShardedEpoch:
         seconds["compute"] += middle - start
         seconds["exchange"] += end - middle + time.perf_counter() - updated
         seconds["update"] += updated - end
+        return self.add_losses(total, losses)
+
+    def find_shares(self, layout: StepLayout, first: int, last: int) -> np.ndarray | float:
+        """Find the share that the gradient of each part has in that of the step."""
+        return 1.0 if self.counts is None else layout.compute_shares(self.counts[first : last + 1])
+
+    def add_losses(self, total: float, losses: np.ndarray) -> float:
+        """Add the losses of all parts of a step to those before it."""
         for loss in losses.tolist():
             total += loss
         return total

@@ -17,6 +17,9 @@ from bprop.modules import (
     Flatten,
     Graph,
     Linear,
+    MeanSquaredError,
+    Module,
+    Parameter,
     ReLU,
     Sequential,
     Share,
@@ -26,14 +29,17 @@ from bprop.modules import (
     manual_seed,
 )
 from bprop.trainers import (
+    LBFGS,
     SGD,
     Adam,
     AdamW,
     Callback,
+    ConjugateGradient,
     CosineSchedule,
     DifferenceTargetPropagation,
     Flip,
     Group,
+    NewtonCG,
     Shift,
     Trainer,
 )
@@ -137,7 +143,54 @@ def targets():
     return net, SoftmaxCrossEntropy(), SGD(lr=0.1), data, {"batch_size": 20, "accumulate": 2}, {"rule": rule}
 
 
-NETS = {each.__name__: each for each in (mlp, cnn, graph, transformer, wide, wide_sgd, streams, targets)}
+def lbfgs():
+    """As `mlp`: dropout, weights, minibatches of which the last one is smaller; each point draws other masks."""
+    net, loss, _, data, settings, _ = mlp()
+    return net, loss, LBFGS(max_iter=3), data, settings, {}
+
+
+def conjugate():
+    """As `cnn`: batch norm in each evaluation, augmentation."""
+    net, loss, _, data, settings, more = cnn()
+    return net, loss, ConjugateGradient(max_iter=3), data, settings | {"accumulate": 1}, more
+
+
+def newton():
+    """Products with the Hessian that are exchanged in slices, with dropout."""
+    r = random(6)
+    data = r.normal(size=(44, 8)), r.integers(0, 4, 44)
+    net = Sequential(Linear(8, 1000), Tanh(), Dropout(0.1), Linear(1000, 4))
+    newton_cg = NewtonCG(max_iter=2, curvature="hessian", max_products=3)
+    return net, SoftmaxCrossEntropy(), newton_cg, data, {"batch_size": 16}, {}
+
+
+class Log(Module):
+    """y = log(x + w), NaN below 0."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = Parameter(np.ones(1))
+
+    def fprop(self, x):
+        self.z = x + self.weight[0]
+        return np.log(self.z)
+
+    def bprop(self, grad_y):
+        grad_x = grad_y / self.z
+        self.grad_weight[0] += grad_x.sum()
+        return grad_x
+
+
+def edge():
+    """A line search that meets NaN, which arises in one shard: what the others have drawn by then does not count."""
+    x = random(7).uniform(size=(40, 1))
+    net = Sequential(Log(), Dropout(0.2))
+    return net, MeanSquaredError(), LBFGS(max_iter=4), (x, np.full((40, 1), -9.0)), {"batch_size": 16}, {}
+
+
+FULL_BATCH = {each.__name__: each for each in (lbfgs, conjugate, newton, edge)}
+MINIBATCH = {each.__name__: each for each in (mlp, cnn, graph, transformer, wide, wide_sgd, streams, targets)}
+NETS = MINIBATCH | FULL_BATCH
 
 
 def train(name, shards=8, epochs=2, **more):

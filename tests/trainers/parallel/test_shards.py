@@ -21,7 +21,6 @@ from bprop.modules import (
 )
 from bprop.modules.engine.stateful import uncompiled
 from bprop.trainers import (
-    LBFGS,
     SGD,
     Callback,
     Checkpoint,
@@ -155,11 +154,6 @@ class Averaging(FeedbackAlignment):
 REFUSED = {
     "number": ({}, {"shards": 0}, "shards is 0, expected a whole number of at least 1, or None"),
     "kind": ({}, {"shards": 2.5}, "shards is 2.5, expected a whole number"),
-    "full batch": (
-        {"optimizer": LBFGS()},
-        {},
-        "shards is 4, expected None, as LBFGS looks at all samples",
-    ),
     "rule": (
         {"rule": Averaging()},
         {},
@@ -347,4 +341,5 @@ def test_more_shards_than_samples():
 
 
 def test_all_nets_of_the_tests_train():
-    assert set(nets.NETS) == {"mlp", "cnn", "graph", "transformer", "wide", "wide_sgd", "streams", "targets"}
+    minibatch = {"mlp", "cnn", "graph", "transformer", "wide", "wide_sgd", "streams", "targets"}
+    assert set(nets.NETS) == minibatch | {"lbfgs", "conjugate", "newton", "edge"}

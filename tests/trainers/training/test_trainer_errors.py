@@ -8,9 +8,9 @@ from bprop import trainers
 from bprop.datasets import ArrayDataset, Dataset
 from bprop.modules import BatchNorm1d, Linear, MeanSquaredError, Module, Residual, Sequential, SoftmaxCrossEntropy
 from bprop.trainers import SGD, Callback, EarlyStopping, MultiStepSchedule, Trainer, TrainingError
+from bprop.trainers.progress.progress_bar import print_if_slow
 from bprop.trainers.training.evaluation import split_rows
-from bprop.trainers.training.progress import print_if_slow
-from bprop.trainers.training.trainer import COMPILING
+from bprop.trainers.training.fit_loop import COMPILING
 
 
 def pairs(n=50, outputs=None):
@@ -193,7 +193,7 @@ def test_weights_that_overflow_in_the_last_step(regression):
 @pytest.mark.jit
 def test_a_first_compilation_is_announced(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("BPROP_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr("bprop.trainers.training.progress.PATIENCE", 0.01)
+    monkeypatch.setattr("bprop.trainers.progress.progress_bar.PATIENCE", 0.01)
     for quiet in (True, False):
         net = Sequential(Linear(4, 3, bias=quiet))  # two nets: each is compiled here for the first time
         made = Trainer(net, MeanSquaredError(), SGD(lr=0.1, momentum=0.9), quiet=quiet)

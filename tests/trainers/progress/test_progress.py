@@ -4,9 +4,9 @@ import re
 import sys
 
 import pytest
-from bprop.trainers.training import epoch_table
-from bprop.trainers.training.epoch_table import EpochTable
-from bprop.trainers.training.progress import ProgressBar, estimate_left, format_metric
+from bprop.trainers.progress import epoch_table
+from bprop.trainers.progress.epoch_table import EpochTable
+from bprop.trainers.progress.progress_bar import ProgressBar, estimate_left, format_metric
 
 ROW = {
     "epoch": 3, "train_loss": 0.5, "train_accuracy": 0.75, "train_f1_macro": 0.7, "valid_loss": 1e7,

@@ -17,8 +17,8 @@ from ...modules.losses.softmax_cross_entropy import SoftmaxCrossEntropy
 from ..callbacks import Callback
 from ..optimizers import SGD
 from ..rules import UpDown
-from .minibatches import TrainingError
-from .trainer import Trainer
+from ..training.minibatches import TrainingError
+from ..training.trainer import Trainer
 
 ROWS = 1000  # samples that pass through a layer together
 

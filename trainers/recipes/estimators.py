@@ -19,8 +19,8 @@ from ...modules import Linear, Loss, Module, Sequential, Softmax
 from ...modules.initializers.initializers import use_seed
 from .. import optimizers
 from ..optimizers import Optimizer
-from .evaluation import split_rows
-from .trainer import Trainer
+from ..training.evaluation import split_rows
+from ..training.trainer import Trainer
 
 Maker = Callable[[int, int], Module]
 

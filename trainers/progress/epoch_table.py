@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from .progress import count_columns, estimate_left, format_metric
+from .progress_bar import count_columns, estimate_left, format_metric
 
 PARTS = {"train_": "training", "valid_": "validation"}
 AGAIN = 40  # rows after which the head of the table is printed again
