@@ -52,6 +52,7 @@ from .inputs import takes_table
 from .minibatches import Epoch, NotFinite
 from .passes import count_rows, count_steps, find_row
 from .progress import print_if_slow
+from .shard_checks import check_same_start
 from .sharded_steps import SHARDS, Sharding
 from .thread_choice import choose_threads
 from .trainer_state import check_data_digests, check_settings, gather_state, restore_state
@@ -213,6 +214,8 @@ class Trainer:
         train, valid, chosen = check_arguments(self, train, valid, asked)
         settings = self._choose_settings(asked, train, chosen)
         self._refuse_another_fit(asked, settings, {"train": train, "valid": valid})
+        if self.ranks is not None:
+            check_same_start(self, self.ranks, settings, {"train": train, "valid": valid})
         self._fit = fit = self._begin(asked, settings, {"train": train, "valid": valid})
         self.metrics, self.threads, self.total_cost = chosen, threads, total_cost
         self.compiled_step.set_accumulation(accumulate)
