@@ -214,14 +214,14 @@ def follow(samples=22, dtype="float64", model=None, **settings):
     return trainer
 
 
-@pytest.mark.parametrize(("module", "rows"), [(Mixture, [slice(0, 3)]), (Tanh, [])])
-def test_state_without_streams_is_evaluated_by_each_rank(module, rows):
+@pytest.mark.parametrize(("module", "pieces"), [(Mixture, 1), (Tanh, 0)])
+def test_state_without_streams_is_evaluated_by_each_rank(module, pieces):
     """Of one minibatch and two ranks, the first evaluates nothing where nothing is carried."""
     trainer = Trainer(Sequential(module()), MeanSquaredError(), SGD(lr=0.1), quiet=True)
     trainer.evaluation.ranks = SimpleNamespace(rank=0, size=2)
     data = ArrayDataset(np.ones((3, 2, 3)), np.ones((3, 2, 3)))
     with uncompiled():
-        assert [each for each, _ in trainer.evaluation._answer_pieces(data, False)] == rows
+        assert len(list(trainer.evaluation._answer_pieces(data, False))) == pieces
 
 
 @pytest.mark.parametrize("settings", [{"shards": 4}, {"shards": 3, "accumulate": 2, "samples": 24}])
