@@ -12,11 +12,12 @@ import sys
 import traceback
 import warnings
 from collections.abc import Generator, Iterator, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any, NoReturn
 
 from ..files.suggest import format_suggestion
-from ..parallel.launcher import count_ranks
+from ..parallel.launcher import count_ranks, find_rank
 from .command import BAD_USAGE, FAILED, INTERRUPTED, PIPE_CLOSED, STOPPED_FOR_NOW, format_exit_statuses
 from .output import RED, YELLOW, escape_output, print_marked
 
@@ -74,13 +75,40 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(argv)
 
 
+@contextlib.contextmanager
+def _one_voice() -> Iterator[None]:
+    """Context in which, of the ranks that mpiexec has started, the first alone says what is wrong, or prints help."""
+    with contextlib.ExitStack() as stack:
+        if count_ranks() > 1 and find_rank() > 0:
+            nowhere = stack.enter_context(open(os.devnull, "w"))
+            stack.enter_context(contextlib.redirect_stdout(nowhere))
+            stack.enter_context(contextlib.redirect_stderr(nowhere))
+        yield
+
+
 def _run(argv: Sequence[str] | None) -> int:
     """Parse the arguments and run the command."""
+    with _one_voice():
+        arguments = _parse(argv)
+    if arguments is None:
+        return BAD_USAGE
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        if count_ranks() > 1:
+            from .ranks import describe_on_ranks, run_on_ranks
+
+            describe = partial(describe_on_ranks, message=_message, status=_status)
+            return run_on_ranks(arguments, _run_command, _guarded, describe)
+        return _guarded(arguments)
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace | None:
+    """Parse the arguments; None, after a word on what there is, without a command."""
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
     if arguments.command is None:
         print(f"{BEGIN}\n{parser.format_usage()}", end="", file=sys.stderr)
-        return BAD_USAGE
+        return None
     unknown = [word for word in rest if word.startswith("-") or not hasattr(arguments, "overrides")]
     if unknown:
         guess = format_suggestion(unknown[0], arguments.parser._option_string_actions)
@@ -89,13 +117,7 @@ def _run(argv: Sequence[str] | None) -> int:
         arguments.parser.error(f"unknown option: {' '.join(unknown)}{guess}")
     if rest:
         arguments.overrides = [*arguments.overrides, *rest]  # argparse leaves the ones that follow an option
-    with warnings.catch_warnings():
-        warnings.showwarning = _show_warning
-        if count_ranks() > 1:
-            from .ranks import describe_on_ranks, run_on_ranks
-
-            return run_on_ranks(arguments, _run_command, lambda error: describe_on_ranks(error, _message, _status))
-        return _guarded(arguments)
+    return arguments
 
 
 def _run_command(arguments: argparse.Namespace) -> int:

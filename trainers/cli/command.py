@@ -123,6 +123,8 @@ def can_write_utf8(stream: Any) -> bool:
 
 def find_exit_status(summary: dict[str, Any]) -> int:
     """Find the exit status of a training that has ended or stopped."""
+    if summary.get("stopped") == "stopped by SIGINT":  # on several ranks, where it leaves a checkpoint first
+        return INTERRUPTED
     return TO_BE_RESUMED if summary.get("to_be_resumed") else OK
 
 

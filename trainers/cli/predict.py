@@ -2,6 +2,8 @@
 
 import argparse
 import sys
+import threading
+from pathlib import Path
 from typing import Any
 
 from .command import OK, add_json_option, add_parser, add_run_argument, parse_path, print_json
@@ -28,6 +30,7 @@ examples:
       the model's outputs as they are
   cat new.csv | bprop predict runs/x - > predictions.csv
 """
+NOTICE = 20.0  # seconds after which a line says that the input has not ended
 
 
 def add_command(commands) -> None:
@@ -56,11 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError("predict: the input is -, but nothing can come in")
     ranks = find_ranks()
     source: Any = expand_path(arguments.input) if arguments.input != "-" else None
-    if source is None and (ranks is None or ranks.is_first):
-        source = sys.stdin.buffer.read()
-    if arguments.input == "-" and ranks is not None:  # which only the first one gets
-        source = ranks.from_first(source, "the input")
-    predictions = predict(arguments.run, source, arguments.weights)
+    predictions = predict(arguments.run, source, arguments.weights, ranks)
     if ranks is not None and not ranks.is_first:
         return OK
     if arguments.json:
@@ -81,18 +80,48 @@ def run(arguments: argparse.Namespace) -> int:
     return OK
 
 
-def predict(folder, source, weights):
-    """Predict for a file or its content; for a text, where the run has a vocabulary."""
-    from ...datasets.files.csv_table import decode_text
-    from ..runs.inference import NPY, ZIP, predict_run, read_content
+def predict(folder: Path, source: Path | None, weights: Path | None, ranks: Any) -> Any:
+    """Predict for a file, or for what comes in; for a text, where the run has a vocabulary: on rank 0 alone."""
+    from ..runs.inference import predict_run
     from ..runs.run_folder import VOCABULARY
 
-    if (folder / VOCABULARY).is_file():
-        from ..generation.predict_text import predict_text
+    def read() -> tuple[Any, Any]:
+        content = read_input(ranks is not None) if source is None else source
+        is_text = (folder / VOCABULARY).is_file()
+        return content, predict_if_text(folder, content, weights) if is_text else None
 
-        content = source if isinstance(source, bytes) else read_content(source)
-        if not content.startswith((NPY, ZIP)):
-            return predict_text(
-                folder, decode_text(str(source) if content is not source else "the input", content), weights
-            )
-    return predict_run(folder, source, weights)
+    if ranks is None:
+        content, predictions = read()
+        return predict_run(folder, content, weights) if predictions is None else predictions
+    from ..parallel.reading import read_on_first
+
+    content, predictions = read_on_first(ranks, read, "reading the input") or (b"", None)
+    if ranks.from_first(predictions is not None, "the input"):
+        return predictions
+    return predict_run(folder, content, weights)
+
+
+def read_input(forwarded: bool) -> bytes:
+    """Read what comes in; a line says for what it waits, if a launcher passes it on, as some do not tell its end."""
+    text = "bprop: predict waits for the end of its input; does the launcher pass that on? A file in place of - will do"
+    timer = threading.Timer(NOTICE, print, (text,), {"file": sys.stderr, "flush": True})
+    timer.daemon = True
+    if forwarded:
+        timer.start()
+    try:
+        return sys.stdin.buffer.read()
+    finally:
+        timer.cancel()
+
+
+def predict_if_text(folder: Path, source: Any, weights: Path | None) -> Any:
+    """Predict along a text; None for a file of arrays."""
+    from ...datasets.files.csv_table import decode_text
+    from ..generation.predict_text import predict_text
+    from ..runs.inference import NPY, ZIP, read_content
+
+    content = source if isinstance(source, bytes) else read_content(source)
+    if content.startswith((NPY, ZIP)):
+        return None
+    text = decode_text("the input" if content is source else str(source), content)
+    return predict_text(folder, text, weights)

@@ -14,7 +14,7 @@ MORE = """\
 examples:
   bprop profile digits_mlp
   mpiexec -n 4 bprop profile digits_mlp
-      computation, exchange, waiting and update of each rank
+      computation, exchange, waiting and update of each rank, as a table alone
   bprop profile digits_mlp trainer.batch_size=128 --run profiles --json
 """
 
@@ -43,6 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
     from ..parallel.job import find_ranks
 
     if (ranks := find_ranks()) is not None:
+        if arguments.run is not None:
+            raise ValueError(
+                f"profile: --run {arguments.run} is where a plot goes, on {ranks.size} ranks there is none"
+            )
         from ..tools.profile_ranks import profile_on_ranks
 
         on_ranks = profile_on_ranks(config, ranks)

@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .command import BAD_USAGE, FAILED, INTERRUPTED, OK
@@ -14,16 +14,22 @@ from .command import BAD_USAGE, FAILED, INTERRUPTED, OK
 SHARED = ("train", "resume", "evaluate", "predict", "sweep", "profile")  # on all ranks; others run on the first alone
 
 
-def run_on_ranks(arguments: argparse.Namespace, run: Callable[[argparse.Namespace], int], describe: Callable) -> int:
-    """Run a command on all ranks; returns the exit status.
+Run = Callable[[argparse.Namespace], int]
 
-    Args: describe: makes the message and the exit status of an error.
+
+def run_on_ranks(arguments: argparse.Namespace, run: Run, run_alone: Run, describe: Callable) -> int:
+    """Run a command on all ranks, or on the first alone; returns the exit status.
+
+    Args: run_alone: runs it as in a process by itself; describe: makes the message and the exit status of an error.
     """
-    from ..parallel.launcher import find_rank
+    from ..parallel.launcher import SWITCH, find_rank
 
     first = find_rank() == 0
     if arguments.command not in SHARED:
-        return run(arguments) if first else OK
+        if not first:
+            return OK
+        with set_variable(SWITCH, "0"):  # nothing in it waits for ranks that have ended
+            return run_alone(arguments)
     try:
         from ..parallel.ending import end_all
         from ..parallel.job import connect
@@ -45,7 +51,19 @@ def run_on_ranks(arguments: argparse.Namespace, run: Callable[[argparse.Namespac
         return end_all(ranks, error, *describe(error))
 
 
-def run_checked(arguments: argparse.Namespace, run: Callable[[argparse.Namespace], int], ranks: Any) -> int:
+@contextlib.contextmanager
+def set_variable(name: str, value: str) -> Iterator[None]:
+    """Context in which a variable of the environment has this value."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        os.environ.update({} if before is None else {name: before})
+
+
+def run_checked(arguments: argparse.Namespace, run: Run, ranks: Any) -> int:
     """Run a command on ranks that are alike."""
     from ..parallel.agreement import compare_facts
     from ..parallel.watchdog import RankError

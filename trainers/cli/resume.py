@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
         from ..runs.resume import resume_run
 
         summary, over = resume_run(arguments.run, arguments.overrides, quiet=arguments.quiet)
-    if over:
+    if over and (ranks is None or ranks.is_first):
         counted = "steps" if "steps" in summary else "epochs"
         why = summary.get("stopped") or f"all {summary[counted]} {counted} are done; trainer.{counted}=N adds more"
         print(f"{arguments.run} is finished: {why}", file=sys.stderr)

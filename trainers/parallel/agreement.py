@@ -20,7 +20,7 @@ def check_same_bits(ranks: Ranks, arrays: dict[str, dict[str, np.ndarray]]) -> N
         for name, array in own.items()
     }
     for peer, theirs in zip(ranks.peers, ranks.share(sums, "the check of the weights"), strict=True):
-        wrong = [name for name in sums if theirs[name] != sums[name]]
+        wrong = [name for name in sums if theirs.get(name) != sums[name]]
         first = ranks.peers[0]
         if wrong and peer.rank != ranks.rank and ranks.rank == 0:
             raise RankError(

@@ -43,6 +43,11 @@ class Ranks:
         return self.rank == 0
 
     @property
+    def job_size(self) -> int:
+        """The number of ranks of the whole job, which may be more."""
+        return int(self._mpi.COMM_WORLD.size)
+
+    @property
     def own(self) -> Peer:
         """This rank."""
         return self.peers[self.rank]
@@ -189,10 +194,10 @@ class Ranks:
         return True
 
     def abort(self, status: int) -> None:
-        """End all ranks at once."""
+        """End all ranks of the job at once."""
         sys.stdout.flush()
         sys.stderr.flush()
-        self.comm.Abort(status)
+        self._mpi.COMM_WORLD.Abort(status)
 
 
 class Pending:

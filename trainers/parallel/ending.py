@@ -55,5 +55,7 @@ def end_all_by_hook(ranks: Ranks) -> None:
         known = isinstance(error, RankError)  # no line of the program is to blame
         text = f"bprop: error: {error}" if known else "".join(traceback.format_exception(kind, error, trace)).rstrip()
         end_all(ranks, error, text, 1)
+        if ranks.size < ranks.job_size:  # others of the job would wait at its end for ever
+            ranks.abort(1)
 
     sys.excepthook = hook

@@ -51,5 +51,27 @@ def find_ranks(communicator: Any = None) -> Ranks | None:
             raise TypeError(f"Trainer: communicator is {type(communicator).__name__}, expected one of mpi4py, or False")
         if communicator.size == 1:
             return None
-        communicator = Ranks(communicator)
+        communicator = join(communicator)
     return communicator if communicator.size > 1 else None
+
+
+def join(communicator: Any) -> Ranks:
+    """The ranks of a communicator of mpi4py, one and the same for all trainings on it; they end all as `connect` says.
+
+    It is kept as an attribute of the communicator, since an MPI has no more than some thousand of duplicates.
+    """
+    key = make_key()
+    ranks = communicator.Get_attr(key)
+    if ranks is None:
+        ranks = Ranks(communicator)
+        communicator.Set_attr(key, ranks)
+        end_all_by_hook(ranks)
+    return ranks
+
+
+@cache
+def make_key() -> int:
+    """Make the key of the attribute, once."""
+    from mpi4py import MPI
+
+    return int(MPI.Comm.Create_keyval())

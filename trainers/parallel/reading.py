@@ -8,14 +8,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from ...datasets import Dataset
 from ...datasets.files.image_files import ImageSettings, decode_by, decode_here
 from .agreement import run_on_all, run_on_first
+from .broadcast import broadcast
 from .communicator import Ranks
+from .messages import decode, encode
 from .shared_data import Receive, share_data
 
 T = TypeVar("T")
@@ -54,6 +56,20 @@ def read_for_all(ranks: Ranks, build: Callable[[Receive | None], T], find: Calla
     result = read_on_first(ranks, lambda: build(None), what)
     receive = share_data(ranks, find(result) if result is not None else None)
     return run_on_all(ranks, lambda: build(receive) if result is None else result, what)
+
+
+def read_and_send(ranks: Ranks, work: Callable[[], T], what: str) -> T:
+    """Do work that reads something on rank 0 alone, and send the result, which a message can hold, to all ranks.
+
+    Errors: as of `run_on_first`.
+    """
+    result = read_on_first(ranks, work, what)
+    message = encode(result) if ranks.is_first else np.empty(0, np.uint8)
+    size = ranks.from_first(message.size, what)
+    if not ranks.is_first:
+        message = np.empty(size, np.uint8)
+    broadcast(ranks, message, what)
+    return cast(T, result) if ranks.is_first else decode(message)
 
 
 def share_parts(ranks: Ranks, data: Any, parts: Sequence[str]) -> None:

@@ -27,7 +27,7 @@ from ..files.weights_file import read_weights
 from ..metrics.probabilities import compute_means, find_distribution
 from ..optimizers import SGD
 from ..parallel.job import find_ranks
-from ..parallel.reading import read_for_all
+from ..parallel.reading import read_and_send, read_for_all
 from ..parallel.shared_data import Receive
 from ..training.trainer import Trainer
 from .json_inputs import is_json, read_json_samples
@@ -173,10 +173,10 @@ def predict_run(folder: Path, source: Path | bytes, weights: Path | None = None)
         the arrays that the run's NpzDataset calls x (else one called x), lists of numbers in JSON, a list for each
         sample, a table in CSV that is encoded by the run's preprocessing (without one: a sample of numbers a row), or
         an image by Pillow; or a folder of images, whose names are then a column. Of a run on sequences: see
-        `read_sequences`.
+        `read_sequences`. On several ranks that of rank 0, which alone reads it.
     Errors: FileNotFoundError, with what was expected; ValueError for inputs that are empty or do not fit.
     """
-    folder = expand_path(folder)
+    folder, ranks = expand_path(folder), find_ranks()
     with restrict_to_trusted(folder):
         config = load_config(find_config_file(folder))
         (model, loss), rule = config.build_net(), config.build_rule()
@@ -184,30 +184,40 @@ def predict_run(folder: Path, source: Path | bytes, weights: Path | None = None)
     fitted = folder / "preprocessing.json"
     preprocessing = Preprocessing.load(fitted) if fitted.exists() else None
     units = read_target_scaling(folder)
-    files: dict[str, list] = {}
-    lengths = None
-    if isinstance(source, Path) and source.is_dir():
-        paths = find_images(source)
-        x = np.concatenate(
-            [prepare_image(path.read_bytes(), str(path), units, find_background(config)) for path in paths]
-        )
-        files = {"file": [path.relative_to(source).as_posix() for path in paths]}
-    else:
-        name, content = ("the input", source) if isinstance(source, bytes) else (str(source), read_content(source))
-        if not content:
-            raise ValueError(f"{name} is empty, expected {INPUTS}")
-        dataset = config.specs["dataset"]
-        if isinstance(dataset.cls, type) and issubclass(dataset.cls, SequenceDataset):
-            sequences, files = read_sequences(content, name, dataset.cls, dataset.arguments, units)
-            x, lengths = make_minibatch(sequences, units, model, name)
-        else:
-            x = read_inputs(content, name, config, preprocessing, units)
-    trainer = Trainer(model, loss, SGD(lr=0.0), rule=rule, quiet=True)
-    outputs = trainer.predict(x.reshape(find_fitting_shape(model, x)) if lengths is None else x, lengths)
+
+    def read() -> tuple[np.ndarray, np.ndarray | None, dict[str, list]]:
+        return read_samples(source, config, model, preprocessing, units)
+
+    x, lengths, files = read() if ranks is None else read_and_send(ranks, read, "reading the input")
+    outputs = Trainer(model, loss, SGD(lr=0.0), rule=rule, quiet=True).predict(x, lengths)
     columns = make_columns(loss, outputs, preprocessing, units)
     if lengths is not None and outputs.ndim == 3:
         columns = clear_padded(columns, lengths, outputs.shape[1])
     return Predictions(outputs, files | columns)
+
+
+def read_samples(
+    source: Path | bytes, config: Config, model: Any, preprocessing: Preprocessing | None, units: TargetScaling
+) -> tuple[np.ndarray, np.ndarray | None, dict[str, list]]:
+    """Read what a model gets of new inputs: x (N, ...), the lengths of sequences or None, and columns that name them.
+
+    Args: source: as of `predict_run`.
+    """
+    if isinstance(source, Path) and source.is_dir():
+        paths, background = find_images(source), find_background(config)
+        x = np.concatenate([prepare_image(path.read_bytes(), str(path), units, background) for path in paths])
+        files = {"file": [path.relative_to(source).as_posix() for path in paths]}
+        return x.reshape(find_fitting_shape(model, x)), None, files
+    name, content = ("the input", source) if isinstance(source, bytes) else (str(source), read_content(source))
+    if not content:
+        raise ValueError(f"{name} is empty, expected {INPUTS}")
+    dataset = config.specs["dataset"]
+    if isinstance(dataset.cls, type) and issubclass(dataset.cls, SequenceDataset):
+        sequences, files = read_sequences(content, name, dataset.cls, dataset.arguments, units)
+        x, lengths = make_minibatch(sequences, units, model, name)
+        return (x.reshape(find_fitting_shape(model, x)) if lengths is None else x), lengths, files
+    x = read_inputs(content, name, config, preprocessing, units)
+    return x.reshape(find_fitting_shape(model, x)), None, {}
 
 
 def read_content(path: Path) -> bytes:

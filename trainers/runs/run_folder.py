@@ -179,8 +179,13 @@ def finish_training(trainer: Trainer, config: Config, experiment: Experiment, st
         failure.add_note(f"'bprop resume {trainer.folder}' goes on from the last checkpoint")
         raise failure from error
     except RankError as error:
-        fitting = f"with any number of ranks that fits {trainer.compiled_step.sharding.shards} shards"
-        error.add_note(f"'mpiexec -n N bprop resume {trainer.folder}' goes on from the last checkpoint, {fitting}")
+        if "goes on from the last checkpoint" not in str(error):  # another rank may have said so
+            sharding = trainer.compiled_step.sharding
+            shards = "the shards" if sharding is None else f"{sharding.shards} shards"
+            error.add_note(
+                f"'mpiexec -n N bprop resume {trainer.folder}' goes on from the last checkpoint, with any number of "
+                f"ranks that fits {shards}"
+            )
         raise
 
 
@@ -192,6 +197,9 @@ def train_and_write(trainer: Trainer, config: Config, experiment: Experiment, st
     try:
         trainer.fit(data.train, data.valid, **experiment.settings)
     except (TrainingError, KeyboardInterrupt) as error:
+        if trainer.ranks is not None and isinstance(error, KeyboardInterrupt):  # of this rank, at whatever place
+            error.add_note(f"'mpiexec -n N bprop resume {folder}' goes on from the last checkpoint")
+            raise
         trouble = error
         trainer.stop(str(error) or "interrupted")
     with trainer.optimizer.evaluated_weights(trainer.model):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...datasets.files.paths import expand_path
+from ...modules.engine.stateful import jit_disabled
 from ..configs import Config, load_config
 from ..files.atomic_files import find_inner_folder, lock_folder, write_atomically
 from ..files.checkpoints import list_checkpoints, read_newest_checkpoint, remove_checkpoints_after
@@ -47,6 +48,7 @@ from .run_folder import (
 )
 from .signals import StopSignals
 from .trust import remember_run, restrict_to_trusted
+from .unchecked import format_unchecked_warning
 from .unseeded_randomness import warn_of_unseeded_randomness
 
 READING = "building what the config describes, and reading its data"
@@ -62,6 +64,7 @@ def describe_process() -> dict[str, str]:
         "the processor's features": hashlib.sha256(str(machine["features"]).encode()).hexdigest()[:8],
         "vectors of bytes": str(machine["vector_bytes"]),
         "BLAS for": str(machine["blas"]),
+        "NUMBA_DISABLE_JIT": str(jit_disabled()),
     }
 
 
@@ -112,6 +115,8 @@ def train_on_ranks(ranks: Ranks, config: Config, run: Path | None, quiet: bool) 
     refuse_other_configs(ranks, config)
     experiment = read_for_all(ranks, prepare, lambda experiment: experiment.dataset, READING)
     if ranks.is_first:
+        if not quiet and (notice := format_unchecked_warning(config, experiment.model, experiment.loss)):
+            print(notice, file=sys.stderr)
         print_cache_folder_warning(quiet)
     with contextlib.ExitStack() as stack:
 

@@ -13,6 +13,7 @@ from ..parallel.communicator import Ranks
 from ..parallel.launcher import SWITCH
 from ..parallel.watchdog import RankError
 from .parent_watchdog import PARENT
+from .signals import StopSignals
 from .sweep import LIBRARIES, PATIENCE
 
 LAUNCHERS = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "MPI_", "HYDI_", "HYDRA_", "MV2_", "SLURM_")  # begins of variables
@@ -91,7 +92,16 @@ def share_out_runs(ranks: Ranks, threads: int) -> Iterator[RankShares]:
 
 
 def serve_runs(ranks: Ranks) -> None:
-    """Train, on a rank other than the first, what that hands out, until it says that this is the end."""
+    """Train, on a rank other than the first, what that hands out, until it says that this is the end.
+
+    The launcher may send a signal to all ranks: the first one passes it on to the runs.
+    """
+    with StopSignals(interrupts=True):
+        serve(ranks)
+
+
+def serve(ranks: Ranks) -> None:
+    """Start, end and watch runs as rank 0 says."""
     process: subprocess.Popen | None = None
     try:
         while True:

@@ -1,16 +1,23 @@
-"""Check that the steps of a training can be cut into shards."""
+"""Check that the steps of a training can be cut into shards, and that all ranks begin with the same training."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from ...datasets import ArrayDataset
 from ...modules.core.carried_state import find_carriers, find_rows
+from ..files.data_digests import compute_data_digests, compute_digest
 from ..optimizers.full_batch import FullBatch
+from ..parallel.agreement import check_same_bits, compare_facts
+from ..parallel.communicator import Ranks
 from ..parallel.tree import divide_shards
+from ..parallel.watchdog import RankError
 from ..rules import Rule
 from ..schedules.setting import BATCH_SIZE
 from .parts import TrainingParts
 from .shares import check_accumulation
+from .trainer_state import describe_parts
 
 
 def check_shards(trainer: TrainingParts, settings: Any, samples: int) -> None:
@@ -29,6 +36,33 @@ def check_shards(trainer: TrainingParts, settings: Any, samples: int) -> None:
     if reason is not None:
         alone = "None" if trainer.ranks is None else "one process (without mpiexec) and shards None"
         raise ValueError(f"Trainer: shards is {shards}, expected {alone}, as {reason}")
+
+
+def check_same_start(
+    trainer: TrainingParts, ranks: Ranks, settings: Mapping[str, Any], data: Mapping[str, ArrayDataset | None]
+) -> None:
+    """Raise RankError for a rank whose model, optimizer, settings or data are others than those of rank 0.
+
+    Data that rank 0 has read for all are the same.
+    """
+    parts = {name: text for name, text in describe_parts(trainer).items() if name != "schedules"}
+    chosen = {name: value for name, value in vars(trainer.optimizer).items() if isinstance(value, bool | int | float)}
+    named = {f"its {name}": value for name, value in (parts | dict(settings)).items()}
+    facts = {name: shorten(repr(value)) for name, value in named.items()}
+    facts |= {f"its optimizer's {name}": repr(value) for name, value in chosen.items() if name[0] != "_"}
+    received = [each is not None and each.received for each in data.values()]
+    if not any(map(any, ranks.share(received, "the start"))):
+        for part, each in data.items():
+            digests = compute_data_digests(each) or {"form": "none"}
+            facts |= {f"the {name} of its {part} data": digest for name, digest in digests.items()}
+    if difference := compare_facts(ranks, facts):
+        raise RankError(f"{difference}; each rank runs the whole program, whose random numbers need a seed")
+    check_same_bits(ranks, {"model": trainer.model.state_dict(once=True)})
+
+
+def shorten(text: str) -> str:
+    """A text that is short as it is, a digest of a long one."""
+    return text if len(text) <= 60 else compute_digest(text.encode())
 
 
 def find_reason(trainer: TrainingParts) -> str | None:

@@ -33,6 +33,7 @@ from .fit_loop import FitLoop
 from .fit_state import FitState
 from .full_batch_shards import make_sharding
 from .saved_training import SavedTraining
+from .shard_checks import check_same_start
 from .trained_model import TrainedModel
 
 COPIED = ("stopped", "resumed", "threads", "metrics", "total_cost")
@@ -188,6 +189,8 @@ class Trainer(FitLoop, SavedTraining, TrainedModel):
         train, valid, chosen = check_arguments(self, train, valid, asked)
         settings = self._choose_settings(asked, train, chosen)
         self._refuse_another_fit(asked, settings, {"train": train, "valid": valid})
+        if self.ranks is not None:
+            check_same_start(self, self.ranks, settings, {"train": train, "valid": valid})
         self._fit = fit = self._begin(asked, settings, {"train": train, "valid": valid})
         self.metrics, self.threads, self.total_cost = chosen, threads, total_cost
         self.compiled_step.set_accumulation(accumulate)

@@ -74,6 +74,31 @@ def test_a_run_of_two_ranks_and_what_is_done_with_it(runs):
     assert figures["test_loss"] == json.loads((runs / "alone" / "summary.json").read_text())["test_loss"]
 
 
+def test_predict_reads_its_input_on_rank_0(runs):
+    """The other one has no such file; and a wrong one is told once."""
+    (runs / "x.csv").write_text("5.1,3.5,1.4,0.2\n6.3,3.3,6.0,2.5\n")
+    (runs / "elsewhere").mkdir()
+    line = '[ "${OMPI_COMM_WORLD_RANK:-$PMI_RANK}" = 1 ] && cd elsewhere; exec "$@"'
+    shell = ["sh", "-c", line, "sh", *BPROP, "predict", str(runs / "alone")]
+    printed = run_ranks(2, *shell, "x.csv", folder=runs)
+    assert main(["predict", str(runs / "alone"), str(runs / "x.csv"), "--out", str(runs / "y.csv")]) == 0
+    assert printed == (runs / "y.csv").read_text()
+    printed = run_ranks(2, *shell, "none.csv", folder=runs, check=1)
+    assert printed.count("bprop: error: there is no none.csv") == 1, printed
+
+
+def test_other_commands_run_on_rank_0_alone(runs):
+    """Such as one that evaluates, with a communicator that the other rank does not join; errors are in one line."""
+    printed = bprop(2, "check", "iris.yaml", "--json", folder=runs)
+    assert json.loads(printed)
+    printed = bprop(2, "summary", "none.yaml", folder=runs, check=1)
+    assert printed.count("bprop: error:") == 1, printed
+    assert "Traceback" not in printed
+    assert bprop(2, "train", "--help").count("usage: bprop train") == 1
+    printed = bprop(2, "profile", "iris.yaml", "--run", "plots", folder=runs, check=1)
+    assert "--run plots is where a plot goes, on 2 ranks there is none" in printed
+
+
 def test_resume_with_other_numbers_of_ranks(runs):
     bprop(4, "train", "iris.yaml", "trainer.epochs=1", "--run", "again", "--quiet", folder=runs)
     assert json.loads((runs / "again" / "summary.json").read_text())["ranks"] == 4
@@ -165,6 +190,52 @@ def test_a_rank_that_fails_ends_all_by_name(deed, runs):
     assert re.search(f"'mpiexec -n N bprop resume {deed}' goes on from the last checkpoint", printed), printed
     assert main(["resume", str(runs / deed), "--imports", "--quiet"]) == 0
     assert (runs / deed / "model.safetensors").read_bytes() == (runs / "alone" / "model.safetensors").read_bytes()
+
+
+PROGRAM = """
+import sys
+import numpy as np
+from mpi4py import MPI
+from bprop.modules import Linear, MeanSquaredError, manual_seed
+from bprop.trainers import SGD, Trainer
+
+what, rank = sys.argv[1], MPI.COMM_WORLD.rank
+if what == "crash" and rank:
+    comm = MPI.COMM_WORLD.Split(rank > 0)
+    Trainer(Linear(3, 1), MeanSquaredError(), SGD(lr=0.1), communicator=comm)
+    raise OSError("no such thing")
+if what == "crash":
+    MPI.COMM_WORLD.Split(rank > 0)
+manual_seed(rank if what == "weights" else 0)
+net, loss = Linear(3, 1), MeanSquaredError()
+x = np.random.default_rng(rank if what == "data" else 0).normal(size=(16, 3))
+trainers = [
+    Trainer(net, loss, SGD(lr=0.1 + rank * (what == "optimizer")), quiet=True, communicator=MPI.COMM_WORLD)
+    for _ in range(3)
+]
+assert len({id(each.ranks) for each in trainers}) == 1
+trainers[-1].fit((x, x[:, :1]), epochs=1, batch_size=8 + rank * (what == "batch_size"))
+print("done")
+"""
+BEGINS = {
+    "nothing": None,
+    "data": "rank 1 on .* differs from rank 0 on .* in the x of its train data",
+    "weights": "rank 1 on .* has other numbers in model.weight than rank 0",
+    "optimizer": "rank 1 on .* in its optimizer's lr .1.1 there, 0.1 here.*; each rank runs the whole program",
+    "batch_size": "rank 1 on .* in its batch_size .9 there, 8 here",
+    "crash": "OSError: no such thing",
+}
+
+
+@pytest.mark.parametrize("what", BEGINS)
+def test_a_program_that_differs_on_a_rank(what, tmp_path):
+    """It is told before the first step."""
+    (tmp_path / "program.py").write_text(PROGRAM)
+    words = [sys.executable, "program.py", what]
+    printed = run_ranks(
+        3 if what == "crash" else 2, *words, folder=tmp_path, check=int(what != "nothing"), NUMBA_DISABLE_JIT="1"
+    )
+    assert printed == "done\ndone\n" if what == "nothing" else re.search(BEGINS[what], printed), printed
 
 
 def test_a_guard_on_ranks(runs, capsys):

@@ -1,9 +1,11 @@
 """Steps that are cut into shards, in one process: what they give, what they refuse, and that a stop changes nothing."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from bprop.datasets import ArrayDataset
 from bprop.modules import (
     LSTM,
     RBM,
@@ -204,6 +206,16 @@ def follow(samples=22, dtype="float64", model=None, **settings):
     with uncompiled():
         trainer.fit(data, **{"epochs": 2, "batch_size": 8, "shuffle": False} | settings)
     return trainer
+
+
+@pytest.mark.parametrize(("module", "pieces"), [(Mixture, 1), (Tanh, 0)])
+def test_state_without_streams_is_evaluated_by_each_rank(module, pieces):
+    """Of one minibatch and two ranks, the first evaluates nothing where nothing is carried."""
+    trainer = Trainer(Sequential(module()), MeanSquaredError(), SGD(lr=0.1), quiet=True)
+    trainer.evaluation.ranks = SimpleNamespace(rank=0, size=2)
+    data = ArrayDataset(np.ones((3, 2, 3)), np.ones((3, 2, 3)))
+    with uncompiled():
+        assert len(list(trainer.evaluation._answer_pieces(data, False))) == pieces
 
 
 @pytest.mark.parametrize("settings", [{"shards": 4}, {"shards": 3, "accumulate": 2, "samples": 24}])
