@@ -26,6 +26,11 @@ PATHS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 TAUGHT = sorted(path for name in ("lessons", "tutorials") for path in (ROOT / "docs" / name).glob("*.md"))
 PAGES = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in PATHS + TAUGHT}
 COMPILED = {"README.md", "docs/custom_modules.md", "docs/energy.md", "docs/engine.md"}  # other tests compile the rest
+SHORTER = (  # trainings of pages, and less of them: what the commands do is shown by as little
+    ("trainer: {epochs: 10, batch_size: 32}", "trainer: {epochs: 1, batch_size: 32}"),
+    ("steps: 200, evaluate_every: 50, batch_size: 16", "steps: 24, evaluate_every: 12, batch_size: 16"),
+    ("GreedyPretraining.epochs=5 trainer.epochs=3", "GreedyPretraining.epochs=1 trainer.epochs=1"),
+)
 DRIVER = """\
 import contextlib, io, json, sys, traceback
 paths, one_program = json.loads(sys.argv[1])
@@ -82,6 +87,13 @@ def blocks_to_run(language: str) -> list:
     ]
 
 
+def shorten(text: str) -> str:
+    """The text with the trainings of SHORTER."""
+    for whole, part in SHORTER:
+        text = text.replace(whole, part)
+    return text
+
+
 @pytest.fixture(scope="module")
 def folder_of(tmp_path_factory):
     """`folder_of(page)` is the folder in which a page runs, with the examples and the page's files."""
@@ -96,7 +108,7 @@ def folder_of(tmp_path_factory):
             sweep.write_text(sweep.read_text(encoding="utf-8").replace(whole, part), encoding="utf-8")
         for block in [*(each for each in BLOCKS["README.md"] if each.is_named), *BLOCKS[page]]:
             if block.language in ("python", "yaml"):
-                (folder / block.file).write_text(block.text, encoding="utf-8")
+                (folder / block.file).write_text(shorten(block.text), encoding="utf-8")
         return folder
 
     return folder_of
@@ -153,7 +165,7 @@ def test_python(block, results_of):
 @pytest.mark.parametrize("block", blocks_to_run("sh"))
 def test_shell(block, folder_of):
     folder = folder_of(block.page)
-    for line in block.text.splitlines():
+    for line in shorten(block.text).splitlines():
         command, *words = shlex.split(line, comments=True)
         if block.page == "README.md":
             run([command, *words], folder)
@@ -188,6 +200,10 @@ def test_what_the_first_command_prints(folder_of):
     printed = dict(line.split(maxsplit=1) for line in output.splitlines())
     for name, value in promised.items():
         assert float(printed[name]) == pytest.approx(float(value), abs=0.01)
+
+
+def test_each_training_that_is_shortened_is_on_a_page():
+    assert [whole for whole, _ in SHORTER if not any(whole in text for text in PAGES.values())] == []
 
 
 def test_the_readme_is_one_page():

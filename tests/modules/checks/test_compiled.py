@@ -1,7 +1,8 @@
 """Compiled code of every module and loss computes what plain Python does; all other tests of modules rely on that.
 
-The first row of each pair of passes runs in float32 each time; with --all all other rows do, too, and those first rows
-that have parameters also run in float64, as their products and sums have kernels for each type.
+The first row of each pair of passes runs in float32 each time, other rows with --only-slow, but for those that repeat
+what others compile. First rows that have parameters also run in float64, as their products and sums have kernels for
+each type: one row of each kind with --only-slow, all of them with --all.
 """
 
 import numpy as np
@@ -12,7 +13,19 @@ from bprop.modules.checks.contract_checks import Trial, compare_compiled
 from ..cases import LOSSES, MODULES, mark_rows
 
 pytestmark = [pytest.mark.jit, pytest.mark.compiled]
-LONG = ("LSTM", "GRU", "RNN", "Attention", "Transformer")  # whose float64 takes minutes to compile
+RARE = {  # rows whose every pass and option other rows, or trainings of other tests, compile: seconds each
+    "MultiheadAttention, causal",  # see grouped queries
+    "MultiheadAttention, fixed bias",
+    "MultiheadAttention, learned bias",  # see all heads
+    "TransformerEncoderLayer",  # see the encoder
+    "LSTM",
+    "LSTM, no bias",  # see the RNN and the GRU
+    "GRU",
+    "GRU, two layers, both directions",  # see the LSTM
+}
+WIDE = {  # kinds of kernels, by rows: sums over rows and samples, products, lookups, chains; also compiled in float64
+    "Residual", "Bilinear", "BatchNorm2d", "GroupNorm", "Embedding", "PReLU", "RBM", "Conv2d(2, 5, 3, padding=1)",
+}  # fmt: skip
 IN_PARTS = ("LossPart", "MultiLoss")  # they copy the columns of their parts
 
 
@@ -20,10 +33,15 @@ def rows():
     """(case, dtype) for each row of the table."""
     for row in mark_rows([*MODULES, *LOSSES]):
         (case,) = row.values
-        yield pytest.param(case, "float32", id=f"{case.name}-float32", marks=row.marks)
+        marks = pytest.mark.rare if case.name in RARE else row.marks
+        yield pytest.param(case, "float32", id=f"{case.name}-float32", marks=marks)
         if any(mark.name == "quick" for mark in row.marks) and case.make().parameter_count:
-            mark = pytest.mark.rare if any(name in case.name for name in LONG) else pytest.mark.slow
+            mark = pytest.mark.slow if case.name in WIDE else pytest.mark.rare
             yield pytest.param(case, "float64", id=f"{case.name}-float64", marks=mark)
+
+
+def test_the_rows_named_here_are_in_the_table():
+    assert {case.name for case in MODULES} >= RARE | WIDE
 
 
 @pytest.mark.parametrize(("case", "dtype"), list(rows()))
