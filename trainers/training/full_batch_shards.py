@@ -132,7 +132,7 @@ class ShardedObjective(ShardedEpoch):
                     self._multiply_part(kind, v, k)
             self._write_state(before)
             middle = time.perf_counter()
-            self._sum_up(layout, np.zeros(len(layout.parts)), {})
+            self._sum_up(layout, np.zeros(len(layout.parts)), {}, [])
         self.sharding.seconds["compute"] += middle - start
         self.sharding.seconds["exchange"] += time.perf_counter() - middle
         return self.net.flat_gradients.copy()
