@@ -1,8 +1,9 @@
-"""Words of memory that compiled code of all threads and Python share, read and written atomically.
+"""Words of memory that compiled code of all threads and Python share, read and written atomically; bytes that wake.
 
 Compiled code finds the memory by a name, so that code from the cache finds it in every process.
 """
 
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from ..compiler.numba_api import cgutils, intrinsic, ir, llvm, types
 
 WORD = cgutils.intp_t
+BYTE = ir.IntType(8)
 
 
 class SharedWords(NamedTuple):
@@ -64,3 +66,30 @@ def make_shared_words(name: str, count: int) -> SharedWords:
         return types.intp(types.intp, types.intp, types.intp), generate
 
     return SharedWords(array, load, store, fetch_add, compare_exchange)
+
+
+def notify(pipe, value):
+    """Write a byte, 1 to 255, into a pipe, a file descriptor, which wakes a thread of Python that reads there.
+
+    It sees what was written to memory before.
+    """
+    os.write(pipe, bytes([value]))
+
+
+@intrinsic
+def compiled_notify(typing_context, pipe, value):
+    """The compiled form of `notify`, for POSIX: elsewhere it writes nothing."""
+
+    def generate(context, builder, signature, args):
+        if os.name == "posix":
+            place = cgutils.alloca_once(builder, BYTE)
+            builder.store(builder.trunc(args[1], BYTE), place)
+            kind = ir.FunctionType(WORD, [ir.IntType(32), BYTE.as_pointer(), WORD])
+            write = cgutils.get_or_insert_function(builder.module, kind, "write")
+            builder.call(write, [builder.trunc(args[0], ir.IntType(32)), place, WORD(1)])
+        return context.get_dummy_value()
+
+    return types.none(types.intp, types.intp), generate
+
+
+notify.compiled_form = compiled_notify  # type: ignore[attr-defined]

@@ -5,7 +5,7 @@ import numpy as np
 from ...modules.core.module import Module
 from ...modules.engine.operations import Operation, iterate_with_inside
 from ...modules.engine.stateful import Stateful
-from ...modules.kernels.notify import notify
+from ...modules.kernels.shared_words import notify
 from ...modules.kernels.threads import parallel_for
 from ..optimizers.vectors import BLOCK, count_blocks, weigh_sharing
 
