@@ -25,6 +25,7 @@ from .workloads import CNN, MNIST, Layers
 
 MLP: Layers = (("linear", 784, 256), ("relu",), ("linear", 256, 256), ("relu",), ("linear", 256, 10))
 NETS = {"784-256-256-10, batch 128": (MLP, (784,), 128, 64), "MNIST CNN 32-64, batch 64": (CNN, MNIST, 64, 8)}
+EARLY = {"MNIST CNN 32-64, batch 64": (0.98, 0.55)}  # of the bytes, of the computation: see examples.parallel.simulate
 HOSTS = Path("/run/netns/bprop-a")
 TCP = ["--mca", "pml", "ob1", "--mca", "btl", "tcp,self", "--mca", "btl_tcp_if_include", "lo"]
 LAUNCHERS = {
@@ -82,9 +83,9 @@ def compare(net: str, way: str, table: dict[str, Row]) -> Row:
     )
     update = sharded["update ms"]
     shard = max(0.0, sharded["step ms"] - alone["step ms"]) / 2
-    work = Work(
-        int(alone["parameters"]), 1e-3 * (alone["step ms"] - update), 1, 1e-3 * update, 1e-3 * shard, messages["jitter"]
-    )
+    rates = 1e-3 * (alone["step ms"] - update), 1, 1e-3 * update, 1e-3 * shard, messages["jitter"]
+    early, hidden = EARLY.get(net, (0.0, 0.0)) if way == "two hosts" else (0.0, 0.0)
+    work = Work(int(alone["parameters"]), *rates, early=early, hidden=hidden)
     step = 1e3 * predict(work, network, 2)
     efficiency = {"efficiency": alone["step ms"] / (2 * measured["step ms"])}
     return {"model ms": step} | efficiency | {"of model": alone["step ms"] / (2 * step)}
@@ -116,17 +117,19 @@ def repeat(call: Callable[[], object], seconds: float = 0.3) -> list[float]:
 def measure_messages() -> Row:
     """Exchanges of two ranks, both ways at once, and what a rank does beside them."""
     from bprop.trainers.parallel.job import connect
+    from bprop.trainers.parallel.send_choice import PIECE
     from bprop.trainers.parallel.tree import add_up
 
     ranks = connect()
     other = 1 - ranks.rank
 
-    def measure(size: int, count: int = 1) -> float:
+    def measure(size: int, count: int = 1, piece: int = 0) -> float:
         sent, received = np.zeros((2, count, size), np.uint8)
         lists = [(each, other) for each in sent], [(each, other) for each in received]
-        return statistics.median(repeat(lambda: ranks.exchange(*lists, "a measurement")))
+        return statistics.median(repeat(lambda: ranks.finish([ranks.begin(*lists, piece=piece)], "a measurement")))
 
-    latency, many, middle, large = (measure(*each) for each in ((SMALL,), (SMALL, MANY), (MIDDLE,), (LARGE,)))
+    latency, many = measure(SMALL), measure(SMALL, MANY)
+    middle, large = (min(measure(size, piece=piece) for piece in (0, PIECE)) for size in (MIDDLE, LARGE))
     leaves, total = np.zeros((2, LARGE // 4), np.float32), np.zeros(LARGE // 4, np.float32)
 
     def sum_up() -> None:

@@ -31,7 +31,7 @@ class SendChoice:
 
     def __init__(self, size: int, early: bool):
         ways = [way for way in WAYS if size > way.piece and (early or not way.early)]
-        self.times: dict[Way, list[float]] = {way: [] for way in ways}
+        self.times: dict[Way, list[float]] = {way: [] for way in ways or [Way(False, 0)]}
 
     @property
     def decided(self) -> bool:

@@ -52,6 +52,9 @@ class ShardSum(Stateful):
 
     def use_stack(self, stack: np.ndarray) -> None:
         """Use memory (depth, P) that is there, such as that which other ranks can read."""
+        own = self.view("stack")
+        if (own.ctypes.data, own.shape, own.dtype) == (stack.ctypes.data, stack.shape, stack.dtype):
+            return  # plans stay valid
         vars(self)["_dtype"] = stack.dtype
         self.stack = stack
         self._reset_bounds(stack.shape[1])

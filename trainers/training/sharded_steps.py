@@ -177,8 +177,7 @@ class ShardedEpoch:
             self.accumulator.attach(step.net)
         else:
             self.exchange = sharding.find_exchange(step.net.flat_gradients)
-            if self.accumulator.stack is not self.exchange.stack:
-                self.accumulator.use_stack(self.exchange.stack)
+            self.accumulator.use_stack(self.exchange.stack)
             if self.exchange.sends_gradients and OVERLAPS:
                 self.accumulator.tell_early()
         epoch.plan(step)  # by which a rule gets its arrays; the stack must be there

@@ -237,15 +237,16 @@ def compute_digest(arrays):
 
 
 def send_early():
-    """Let all nets send slices of sections early, in short messages; returns those that have been sent so far."""
+    """Let all nets send slices of sections early, in short messages; returns the threads that have sent some."""
     shard_sum.FEWEST = exchange.SMALL = 0
-    send_choice.WAYS = tuple(send_choice.Way(early, 200) for early in (True, False))
-    begun = []
+    send_choice.WAYS = (send_choice.Way(early=True, piece=200),)
+    begun = set()
     end_step = EarlySections.end_step
 
     def count(early):
         time.sleep(0.02)  # so that the thread begins before the step ends, whatever else the machine does
-        begun.extend(found := end_step(early))
+        found = end_step(early)
+        begun.update([early] if found else [])
         return found
 
     EarlySections.end_step = count
