@@ -244,7 +244,9 @@ def send_early():
     end_step = EarlySections.end_step
 
     def count(early):
-        time.sleep(0.02)  # so that the thread begins before the step ends, whatever else the machine does
+        end = time.monotonic() + 5  # so that the thread begins before the step ends, whatever else the machine does
+        while early._covers and len(early._begun) < len(early.exchange.sections) - 1 and time.monotonic() < end:
+            time.sleep(0.001)
         found = end_step(early)
         begun.update([early] if found else [])
         return found
