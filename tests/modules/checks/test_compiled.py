@@ -19,6 +19,7 @@ RARE = {  # rows whose every pass and option other rows, or trainings of other t
     "MultiheadAttention, learned bias",  # see all heads
     "TransformerEncoderLayer",  # see the encoder
     "LSTM",
+    "LSTM, dropout",
     "LSTM, no bias",  # see the RNN and the GRU
     "GRU",
     "GRU, two layers, both directions",  # see the LSTM

@@ -399,9 +399,9 @@ def test_state_for_a_callback_without():
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
 @pytest.mark.jit
 def test_killed_at_random_moments():
-    """Six times: a convolutional net on changed images, and momentum; BPROP_KILLS=200 kills more, sweeps, too."""
+    """Four times: a convolutional net on changed images, and momentum; BPROP_KILLS=200 kills more, sweeps, too."""
     kills = os.environ.get("BPROP_KILLS")
-    words = [kills] if kills else ["6", "--only", "images", "momentum"]
+    words = [kills] if kills else ["4", "--only", "images", "momentum"]
     done = subprocess.run([sys.executable, str(KILL_MANY), *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("all as if never stopped") == (5 if kills else 2)
